@@ -1,0 +1,32 @@
+"""The activations by name. Free of torch, so that a command line is checked before torch is imported."""
+
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "leaky_relu": "LeakyReLU",
+    "elu": "ELU",
+    "selu": "SELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "mish": "Mish",
+    "softplus": "Softplus",
+    "softsign": "Softsign",
+}
+"""The name in a configuration, and the class of torch.nn that it stands for."""
+
+
+def one_per_layer(activation: str | list[str], layers: int) -> list[str]:
+    """Give the activation of each of `layers` hidden layers, from one name for all or a list with one for each.
+
+    Raises:
+        ValueError: the list has another length; the message names both lengths.
+    """
+    if isinstance(activation, str):
+        return [activation] * layers
+    if len(activation) != layers:
+        raise ValueError(
+            f"activation names {len(activation)} ({', '.join(activation)}), but hidden_sizes has {layers} hidden "
+            f"layer{'s' if layers != 1 else ''}: give one name for all, or one for each"
+        )
+    return list(activation)

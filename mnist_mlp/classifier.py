@@ -1,0 +1,123 @@
+"""The LightningModule: loss, metrics and optimizer around an MLP."""
+
+from typing import Any, NamedTuple
+
+import lightning
+import torch
+from hydra.utils import instantiate
+from jaxtyping import Float, Float64
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional
+
+from mnist_mlp.data import Batch
+from mnist_mlp.mlp import MLP
+
+
+class Metrics(NamedTuple):
+    """Means over samples: the loss in nats and the accuracy as a fraction."""
+
+    loss: float
+    accuracy: float
+
+
+class Totals:
+    """The sums, over samples, of loss and correct answers, and the number of samples; they stay on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.sums: Float64[Tensor, " 3"] | Float[Tensor, " 3"] = torch.zeros(3, dtype=dtype, device=device)
+
+    def add(self, loss_sum: Float[Tensor, ""], logits: Float[Tensor, "samples 10"], batch: Batch) -> None:
+        """Add a batch, whose losses sum to `loss_sum`."""
+        self.sums[0] += loss_sum
+        self.sums[1] += (logits.argmax(dim=1) == batch.labels).sum()
+        self.sums[2] += len(batch.labels)
+
+    def mean(self, trainer: lightning.Trainer) -> Metrics:
+        """Divide the sums of all processes by the number of samples."""
+        loss, correct, samples = trainer.strategy.reduce(self.sums.clone(), reduce_op="sum").tolist()
+        return Metrics(loss / samples, correct / samples)
+
+
+class MNISTClassifier(lightning.LightningModule):
+    """Trains an MLP by cross-entropy. A checkpoint of it holds plain values and loads with `weights_only=True`.
+
+    Args:
+        model: the parameters of `MLP`.
+        optimizer: a partial of an optimizer class in Hydra's form: `_target_`, `_partial_`, and its parameters.
+    """
+
+    totals: Totals
+
+    def __init__(self, model: dict[str, Any], optimizer: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.network = MLP(**model)
+        self.optimizer = optimizer
+        self.metrics: dict[str, Metrics] = {}
+        """The latest means of the stages "train" (an epoch), "val" and "test"."""
+
+    def forward(self, images: Float[Tensor, " batch *pixels"]) -> Float[Tensor, "batch 10"]:
+        """Compute the logits of images with values in [0, 1]."""
+        logits: torch.Tensor = self.network(images)
+        return logits
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Complete the partial of the optimizer with the network's parameters."""
+        optimizer: torch.optim.Optimizer = instantiate(self.optimizer)(self.network.parameters())
+        return optimizer
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the sums of the epoch."""
+        self.totals = Totals(self.device)
+
+    def training_step(self, batch: Batch) -> Float[Tensor, ""]:
+        """Give the loss of which the mean over the processes is the mean over the whole batch's samples."""
+        logits = self(batch.images)
+        loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
+        self.totals.add(loss_sum.detach(), logits.detach(), batch)
+        return loss_sum * (self.trainer.world_size / batch.size)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """End the sums of an epoch before validation begins its own."""
+        if self.trainer.is_last_batch:
+            # Means over the epoch's samples while the weights changed, as Keras prints them.
+            self.metrics["train"] = self.totals.mean(self.trainer)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the means of the epoch."""
+        self._log("train")
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin the sums."""
+        self.totals = Totals(self.device)
+
+    def validation_step(self, batch: Batch) -> None:
+        """Add a batch to the sums."""
+        logits = self(batch.images)
+        loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
+        self.totals.add(loss_sum, logits, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the validation images."""
+        self.metrics["val"] = self.totals.mean(self.trainer)
+        self._log("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Begin the sums."""
+        self.totals = Totals(self.device)
+
+    def test_step(self, batch: Batch) -> None:
+        """Add a batch to the sums."""
+        self.validation_step(batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the means over the test images."""
+        self.metrics["test"] = self.totals.mean(self.trainer)
+        self._log("test")
+
+    def _log(self, stage: str) -> None:
+        # For callbacks to monitor; what goes to the loggers, and at which step, is the business of a callback.
+        values = {f"{stage}_{name}": value for name, value in self.metrics[stage]._asdict().items()}
+        self.log_dict(values, logger=False, rank_zero_only=True)

@@ -1,0 +1,201 @@
+"""The command line of train.py and mnist-mlp: check everything, then let Hydra run the jobs. Free of torch."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+import yaml
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_mlp.config import Config, describe, keys, label, nearest, problems, shown
+from mnist_mlp.problem import Problem
+
+PACKAGE = Path(__file__).resolve().parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+"""The configuration files: in the package where a wheel is installed, beside it in a checkout."""
+
+
+def main() -> None:
+    """Run the command line in `sys.argv`; exit with status 2 if it is wrong and 130 if it is interrupted."""
+    arguments = hydra._internal.utils.get_args_parser().parse_args()
+    try:
+        with composing(arguments.config_dir):
+            if arguments.help:
+                from mnist_mlp.help import text
+
+                print(text(loader(), CONF / "question"), end="")
+                return
+            found = check(arguments)
+        if found:
+            raise Problem("\n".join(found))
+        run()
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def run(composed: DictConfig) -> float:
+    """Run one job that Hydra composed; give its validation accuracy, for sweepers."""
+    config = typed(composed)
+    experiment = HydraConfig.get().runtime.choices.get("experiment")
+    config.name = label(config, reference(experiment))
+    from mnist_mlp.training import train  # imports torch
+
+    try:
+        return train(config)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+
+
+@contextmanager
+def composing(config_dir: str | None = None) -> Iterator[None]:
+    """Let `compose` find the configuration files, those of `config_dir` too."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        if config_dir is not None:
+            search_path = loader().get_search_path()
+            search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
+        yield
+
+
+def loader() -> ConfigLoader:
+    """Give Hydra's loader of configuration files."""
+    return GlobalHydra.instance().config_loader()
+
+
+def compose(overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
+    """Compose a configuration, Hydra's own part included."""
+    return loader().load_configuration("config", overrides, run_mode=run_mode, from_shell=False)
+
+
+def typed(composed: DictConfig) -> Config:
+    """Resolve a composed configuration into the schema's dataclasses."""
+    composed = composed.copy()
+    with open_dict(composed):
+        composed.pop("hydra", None)
+    return cast(Config, OmegaConf.to_object(composed))
+
+
+@cache
+def reference(experiment: str | None) -> Config:
+    """Give the configuration of an experiment as its file has it, or that of the baseline."""
+    return typed(compose([f"experiment={experiment}"] if experiment else []))
+
+
+def check(arguments: argparse.Namespace) -> list[str]:
+    """List everything that is wrong with a command line, each in one line, before anything is run or written."""
+    found: list[str] = []
+    sound: list[str] = []
+    defaults = compose([])
+    for text in arguments.overrides:
+        override, problem = parse(text)
+        problem = problem or problem_of_override(override, defaults)
+        if problem:
+            found.append(problem)
+        else:
+            sound.append(text)
+    try:
+        for job in jobs(sound, arguments.multirun):
+            found += [line for line in problems(typed(compose(job))) if line not in found]
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        found.append(problem_of_composition(error))
+    except Problem as problem:
+        found.append(str(problem))
+    return found
+
+
+def parse(text: str) -> tuple[Any, str | None]:
+    """Parse an override, or say why it is none."""
+    try:
+        return OverridesParser.create(loader()).parse_override(text), None
+    except HydraException:
+        return None, f"{text}: not an override; write KEY=VALUE, as in batch=1"
+
+
+def problem_of_override(override: Override, defaults: DictConfig) -> str | None:
+    """Say what is wrong with an override's key, or with a value that is of the wrong kind."""
+    name = override.key_or_group
+    if override.is_delete():
+        return None  # composing it shows whether it is right
+    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    if loader().get_group_options(name):
+        return problem_of_options(name, values)
+    if override.is_add() or override.is_force_add():
+        open_groups = tuple(f"{key}." for key, declared in keys() if "dict" in str(declared.type))
+        return None if name.startswith(open_groups) else f"{override.input_line}: no key can be added there"
+    parent, _, word = name.rpartition(".")
+    siblings = OmegaConf.select(defaults, parent) if parent else defaults
+    if not isinstance(siblings, DictConfig) or word not in siblings:
+        names = [*(key for key, _ in keys()), *loader().list_groups("")]
+        if isinstance(siblings, DictConfig):
+            names += [f"{parent}.{sibling!s}" for sibling in siblings]
+        return f"{override.input_line or name}: there is no key {name}{nearest(name, names)}"
+    for value in values:
+        try:
+            OmegaConf.update(defaults.copy(), name, value)
+        except OmegaConfBaseException:
+            known = dict(keys()).get(name)
+            return f"{name}={shown(value)}: {name} is {describe(known) if known else 'of another kind'}"
+    return None
+
+
+def problem_of_options(group: str, values: list[Any]) -> str | None:
+    """Say what is wrong with the options chosen from a group."""
+    options = loader().get_group_options(group, ObjectType.CONFIG)
+    for value in values:
+        if isinstance(value, list) and group == "activation":
+            return f"{group}={shown(value)}: a list goes to model.activation={shown(value)}"
+        for option in value if isinstance(value, list) else [value]:
+            if option is not None and str(option) not in options:
+                return f"{group}={option}: {group} is one of {', '.join(options)}{nearest(option, options)}"
+    return None
+
+
+def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
+    """List the overrides of each job that a command line starts, the seeds' values but for the first left out.
+
+    Raises:
+        Problem: a value is a list of values, and the command line starts a single job.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    parsed = OverridesParser.create(loader()).parse_overrides(overrides)
+    single = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
+    swept = [override for override in parsed if override.is_sweep_override()]
+    sweep = compose(single, RunMode.MULTIRUN).hydra
+    if not multirun and sweep.mode != RunMode.MULTIRUN:
+        for override in swept:
+            group = override.key_or_group
+            hint = f"one {group} a launch" if group == "question" else "add -m to run one job for each"
+            raise Problem(f"{override.input_line}: several values; {hint}")
+        return [single]
+    parameters = [f"{name}={value}" for name, value in (sweep.sweeper.params or {}).items()]
+    parsed = OverridesParser.create(loader()).parse_overrides([*parameters, *overrides])
+    (every,) = BasicSweeper.split_arguments(parsed, None)
+    return every
+
+
+def problem_of_composition(error: Exception) -> str:
+    """Put what Hydra says of a configuration file, or of a combination of overrides, into one line."""
+    causes = [error]
+    while cause := causes[-1].__cause__:
+        causes.append(cast(Exception, cause))
+    lines = [line.strip() for each in causes for line in str(each).splitlines()]
+    return "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(("full_key", "object_type"))))

@@ -1,0 +1,60 @@
+"""What --help says: groups, plain keys and questions, as the configuration files have them. Free of torch."""
+
+from pathlib import Path
+from textwrap import TextWrapper
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.object_type import ObjectType
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from mnist_mlp.config import keys
+
+TEMPLATE = """\
+Trains a multilayer perceptron on MNIST.
+
+    python train.py                          the baseline: 784-200-200-10, ReLU, Adam 0.001, batch 100, 5 epochs
+    python train.py model=deep5 batch=1      groups and plain keys, freely combined
+    python train.py experiment=q10           one named configuration
+    python train.py question=q07             one whole question: its variants and the baseline, times seeds
+    python train.py -m batch=1,25 seed=0,1   any sweep
+
+Groups
+{groups}
+
+Plain keys
+{keys}
+
+Questions
+{questions}
+
+--cfg job prints the configuration instead of running it; keys within a group are set as in model.init=torch.
+--hydra-help lists Hydra's own flags.
+"""
+
+
+def text(loader: ConfigLoader, questions_folder: Path) -> str:
+    """Write the help from what the loader finds, and from the header of each question's file."""
+    groups = {
+        group: " ".join(loader.get_group_options(group, ObjectType.CONFIG))
+        for group in loader.list_groups("")
+        if group not in ("hydra", "question")
+    }
+    defaults = loader.load_configuration("config", [], RunMode.RUN, from_shell=False)
+    plain = {
+        f"{name}={'null' if defaults[name] is None else defaults[name]}": declared.metadata["help"]
+        for name, declared in keys()
+        if "." not in name and not OmegaConf.is_config(defaults[name])
+    }
+    questions = {
+        path.stem: path.read_text().splitlines()[1].removeprefix("# ") for path in sorted(questions_folder.iterdir())
+    }
+    return TEMPLATE.format(groups=_table(groups), keys=_table(plain), questions=_table(questions))
+
+
+def _table(rows: dict[str, str]) -> str:
+    width = max(len(name) for name in rows) + 2
+    return "\n".join(
+        TextWrapper(110, initial_indent=f"    {name:<{width}}", subsequent_indent=" " * (width + 4)).fill(meaning)
+        for name, meaning in rows.items()
+    )

@@ -1,0 +1,60 @@
+"""The lab: what each question asks, and what the notebook printed."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from mnist_mlp.config import Config, what_counts
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """A network as the notebook ran it, with the figures it printed: losses in nats, accuracies as fractions.
+
+    Attributes:
+        question: q01 to q10.
+        ran: hidden, activation, lr, batch and epochs.
+        epochs: of each printed epoch the seconds, loss, accuracy, val_loss and val_accuracy.
+        epochs_before: epochs the network had been trained for before those that were printed.
+        test: loss and accuracy.
+    """
+
+    question: str
+    ran: dict[str, Any]
+    epochs: list[dict[str, float]]
+    epochs_before: int
+    test: dict[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """The time of the printed epochs."""
+        return sum(epoch["seconds"] for epoch in self.epochs)
+
+
+@cache
+def notebook_runs() -> list[NotebookRun]:
+    """List what the notebook ran, a run for each question."""
+    lab = json.loads((resources.files("mnist_mlp") / "lab.json").read_text())
+    return [
+        NotebookRun(name, asked["ran"], asked["epochs"], asked.get("epochs_before", 0), asked["test"])
+        for name, asked in lab["questions"].items()
+    ]
+
+
+def notebook_run_of(config: Config) -> NotebookRun | None:
+    """Find the notebook's run of the same network and training, under either protocol."""
+    counts = what_counts(config)
+    for run in notebook_runs():
+        if (
+            counts["model"]
+            == {"hidden_sizes": run.ran["hidden"], "activation": run.ran["activation"], "init": "glorot"}
+            and counts["optimizer"]["_target_"] == "torch.optim.Adam"
+            and counts["optimizer"]["lr"] == run.ran["lr"]
+            and counts["data"]["batch"] == run.ran["batch"]
+            and counts["data"]["steps_per_epoch"] is None
+            and counts["epochs"] == run.epochs_before + run.ran["epochs"]
+        ):
+            return run
+    return None

@@ -1,0 +1,175 @@
+"""The MNIST files: there without a network, verified, in torchvision's layout."""
+
+import gzip
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+from jaxtyping import Int64, UInt8
+from platformdirs import user_cache_path
+from torch import Tensor
+
+from mnist_mlp.problem import Problem
+
+log = logging.getLogger(__name__)
+
+
+class IDXFile(NamedTuple):
+    """What is known of an uncompressed file: its magic number, its size in bytes and its SHA-256 sum."""
+
+    magic: int
+    size: int
+    sha256: str
+
+
+FILES = {
+    "train-images-idx3-ubyte": IDXFile(
+        2051, 47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    ),
+    "train-labels-idx1-ubyte": IDXFile(
+        2049, 60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+    ),
+    "t10k-images-idx3-ubyte": IDXFile(
+        2051, 7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+    ),
+    "t10k-labels-idx1-ubyte": IDXFile(2049, 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+}
+STAMP = "unpacked_by_mnist_mlp.json"
+"""Lies beside the files that this module unpacked: the size and time of each when its SHA-256 was last verified."""
+
+
+class Records(NamedTuple):
+    """Images and labels, as they stand in the files."""
+
+    images: UInt8[Tensor, "records 784"]
+    labels: Int64[Tensor, " records"]
+
+
+def default_directory() -> Path:
+    """The directory the files are unpacked to when the configuration names none."""
+    return Path(user_cache_path("mnist_mlp"))
+
+
+def load(directory: Path, train: bool) -> Records:
+    """Read the 60,000 training or the 10,000 test records through torchvision, unpacking the files if need be.
+
+    Args:
+        directory: holds, or will hold, `MNIST/raw`.
+        train: the training records, else the test records.
+
+    Raises:
+        Problem: the user's own copy in `directory` is damaged, or `directory` cannot be written to.
+    """
+    from torchvision.datasets import MNIST  # takes a second to import
+
+    prepare(directory)
+    records = MNIST(str(directory), train=train)
+    return Records(records.data.flatten(1), records.targets)
+
+
+def prepare(directory: Path) -> None:
+    """Make sure that `directory` holds the four verified files in torchvision's layout.
+
+    A copy that this module unpacked is verified in full once, later by the size and time of its files, and replaced if
+    it is damaged. A user's own copy is verified in full and never written to.
+
+    Raises:
+        Problem: the user's own copy is damaged, or `directory` cannot be written to.
+    """
+    raw = directory / "MNIST" / "raw"
+    try:
+        if _is_as_stamped(raw):
+            return
+        if _is_users_own(raw, directory):
+            damage = _damage(raw)
+            if damage:
+                raise Problem(f"data.dir: {damage}; mend it, or move {raw} away to have the bundled files unpacked")
+            return
+        raw.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(raw.parent / ".lock"):
+            if not _is_as_stamped(raw):  # another process may have unpacked them meanwhile
+                _unpack(raw)
+    except OSError as error:
+        raise Problem(f"data.dir: {raw} cannot hold the MNIST files: {error.strerror or error}") from error
+
+
+def _is_users_own(raw: Path, directory: Path) -> bool:
+    return (
+        directory != default_directory() and not (raw / STAMP).exists() and any((raw / name).exists() for name in FILES)
+    )
+
+
+def _is_as_stamped(raw: Path) -> bool:
+    try:
+        return json.loads((raw / STAMP).read_text()) == _stamp(raw)
+    except (OSError, ValueError):
+        return False
+
+
+def _stamp(raw: Path) -> dict[str, list[int]]:
+    """The magic number, the size and the time of modification in nanoseconds of each file."""
+    stamp = {}
+    for name in FILES:
+        with (raw / name).open("rb") as file:
+            magic = int.from_bytes(file.read(4), "big")
+            status = os.fstat(file.fileno())
+        stamp[name] = [magic, status.st_size, status.st_mtime_ns]
+    return stamp
+
+
+def _damage(raw: Path) -> str | None:
+    """Say what is wrong with the first damaged file, if any is."""
+    for name, expected in FILES.items():
+        path = raw / name
+        if not path.exists():
+            return f"{path} is missing"
+        content = path.read_bytes()
+        if len(content) != expected.size:
+            return f"{path} is damaged: it has {len(content)} bytes, not {expected.size}"
+        magic = int.from_bytes(content[:4], "big")
+        if magic != expected.magic:
+            return f"{path} is damaged: it begins with the magic number {magic}, not {expected.magic}"
+        if hashlib.sha256(content).hexdigest() != expected.sha256:
+            return f"{path} is damaged: its SHA-256 sum is not that of MNIST's"
+    return None
+
+
+def _unpack(raw: Path) -> None:
+    """Unpack the bundled files into a folder beside `raw`, verify them, and put them in place; the lock is held."""
+    for leftover in raw.parent.glob(".unpacking-*"):  # of a process that was killed
+        shutil.rmtree(leftover)
+    if any((raw / name).exists() for name in FILES):
+        damage = _damage(raw)
+        if damage is None:  # the times differ, as in a copied cache
+            _write_stamp(raw)
+            return
+        log.warning("%s; the bundled copy is unpacked in its place", damage)
+    unpacking = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=raw.parent))
+    unpacking.chmod(0o755)
+    for name in FILES:
+        packed = resources.files("mnist_mlp") / "mnist_files" / f"{name}.gz"
+        with packed.open("rb") as file, gzip.open(file) as source, (unpacking / name).open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    damage = _damage(unpacking)
+    if damage:
+        raise Problem(f"the files bundled with mnist_mlp are damaged ({damage}); install it again")
+    _write_stamp(unpacking)
+    if raw.exists():
+        for path in (*(unpacking / name for name in FILES), unpacking / STAMP):
+            path.replace(raw / path.name)
+        unpacking.rmdir()
+    else:
+        unpacking.rename(raw)  # all at once: a copy without its stamp would pass for the user's own
+
+
+def _write_stamp(raw: Path) -> None:
+    partial = raw / f"{STAMP}.partial"
+    partial.write_text(json.dumps(_stamp(raw)))
+    partial.replace(raw / STAMP)

@@ -1,0 +1,113 @@
+"""Run folders: where a run's record, log, curves and checkpoints are."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from mnist_mlp.config import Config, identity
+
+SCHEMA = 1
+
+Status = Literal["completed", "diverged", "failed", "interrupted"]
+
+
+@dataclass
+class Epoch:
+    """An epoch's record: losses in nats, accuracies as fractions, and the time of its training and validation.
+
+    The training figures are means over the epoch's samples while the weights changed.
+    """
+
+    epoch: int
+    seconds: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass
+class Result:
+    """The one record of a run that everything downstream reads: `result.json`.
+
+    Attributes:
+        status: completed, diverged (a loss became NaN or infinite), failed or interrupted.
+        reason: of a status other than completed.
+        epochs: the first is 1.
+        test: loss in nats and accuracy as a fraction; None if the run ended before it.
+        fit_seconds: the time of all epochs, those before an interruption included.
+        optimizer_steps: taken in all.
+        parameters: of the network.
+        started: when the run was started (the last time, if it was interrupted), in ISO 8601.
+        git: the commit of the checkout the code lies in, with "+" if it was changed; None outside one.
+    """
+
+    schema: int
+    id: str
+    label: str
+    status: Status
+    reason: str | None
+    seed: int
+    config: dict[str, Any]
+    epochs: list[Epoch]
+    test: dict[str, float] | None
+    fit_seconds: float
+    optimizer_steps: int
+    parameters: int
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    started: str
+    git: str | None
+
+
+class Run:
+    """The folder of one configuration and one seed: `RUNS_DIR/LABEL-ID/seedN`.
+
+    A folder with the same ID is found whatever its label, so that the same configuration always has the same folder.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.id = identity(config)
+        runs_dir = Path(config.runs_dir).expanduser()
+        folders = sorted(path for path in runs_dir.glob(f"*-{self.id}") if path.is_dir())
+        self.folder = (folders[0] if folders else runs_dir / f"{config.name}-{self.id}") / f"seed{config.seed}"
+
+    @property
+    def label(self) -> str:
+        """The readable part of the folder's name."""
+        return self.folder.parent.name.removesuffix(f"-{self.id}")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `last.ckpt` and `best.ckpt`."""
+        return self.folder / "checkpoints"
+
+    def result(self) -> Result | None:
+        """Read `result.json`; None if there is none that is whole."""
+        try:
+            record = json.loads((self.folder / "result.json").read_text())
+            return Result(**record | {"epochs": [Epoch(**epoch) for epoch in record["epochs"]]})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def begin(self) -> None:
+        """Make the folder and write `config.yaml`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write("config.yaml", OmegaConf.to_yaml(OmegaConf.structured(self.config)))
+
+    def write(self, result: Result) -> None:
+        """Write `result.json` all at once."""
+        self._write("result.json", json.dumps(asdict(result), indent=1, allow_nan=False) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        partial = self.folder / f"{name}.partial"
+        with partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.folder / name)

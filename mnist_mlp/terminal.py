@@ -1,0 +1,135 @@
+"""What a run shows: a progress bar on a terminal, a line for each epoch, and a table at the end."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from tqdm import tqdm
+
+from mnist_mlp.config import Config
+from mnist_mlp.history import History
+from mnist_mlp.lab import NotebookRun
+from mnist_mlp.runs import Result
+
+log = logging.getLogger(__name__)
+
+
+class Terminal(Callback):
+    """Shows a bar of an epoch's optimizer steps while it runs, on a terminal, and logs a line when it ends."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.bar: Any = None
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Begin the bar."""
+        self.bar = tqdm(
+            total=int(trainer.num_training_batches),
+            desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+            unit="step",
+            leave=False,
+            disable=not (sys.stderr.isatty() and trainer.is_global_zero),
+        )
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar."""
+        self.bar.update()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """End the bar and log the epoch's line."""
+        self.bar.close()
+        epoch = self.history.epochs[-1]
+        log.info(
+            "epoch %*d/%d  %6.1f s   train loss %.4f accuracy %6.2f%%   validation loss %.4f accuracy %6.2f%%",
+            len(str(trainer.max_epochs)),
+            epoch.epoch,
+            trainer.max_epochs,
+            epoch.seconds,
+            epoch.train_loss,
+            100 * epoch.train_accuracy,
+            epoch.val_loss,
+            100 * epoch.val_accuracy,
+        )
+
+    def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+@contextmanager
+def logging_to(file: Path | None) -> Iterator[Callable[[], None]]:
+    """Show what the package logs on standard output; None shows nothing, as in all but the first of several processes.
+
+    Gives a function that starts writing to `file` as well.
+    """
+    package = logging.getLogger("mnist_mlp")
+    level = package.level
+    package.setLevel(logging.INFO if file else logging.CRITICAL)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)] if file else []
+    package.handlers += handlers
+
+    def open_file() -> None:
+        assert file is not None
+        handlers.append(logging.FileHandler(file))
+        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        package.addHandler(handlers[-1])
+
+    try:
+        yield open_file
+    finally:
+        package.setLevel(level)
+        for handler in handlers:
+            package.removeHandler(handler)
+            handler.close()
+
+
+def heading(config: Config, device: str) -> str:
+    """Say in a line what is trained, and where."""
+    sizes = "-".join(str(size) for size in (784, *config.model.hidden_sizes, 10))
+    activation = config.model.activation
+    names = activation if isinstance(activation, str) else "-".join(activation)
+    optimizer = config.optimizer["_target_"].rsplit(".", 1)[-1]
+    return (
+        f"{sizes} {names}, {optimizer} lr {config.lr:g}, batch {config.batch:,}, {config.epochs} epochs, "
+        f"{config.data.protocol} protocol, seed {config.seed}, {device}"
+    )
+
+
+def table(result: Result, notebook: NotebookRun | None) -> str:
+    """Lay out a run's last figures, with the notebook's beside them where it ran the same."""
+    last = result.epochs[-1]
+    rows = [
+        ("train", last.train_loss, last.train_accuracy),
+        ("validation", last.val_loss, last.val_accuracy),
+    ]
+    if result.test:
+        rows.append(("test", result.test["loss"], result.test["accuracy"]))
+    if notebook is None:
+        lines = [f"{'':<10}  {'loss':>8}  {'accuracy':>8}"]
+        lines += [f"{stage:<10}  {loss:8.4f}  {accuracy:8.2%}" for stage, loss, accuracy in rows]
+        lines.append(f"{'seconds':<10}  {result.fit_seconds:8.1f}")
+        return "\n".join(lines)
+    printed = notebook.epochs[-1]
+    theirs = [
+        (printed["loss"], printed["accuracy"]),
+        (printed["val_loss"], printed["val_accuracy"]),
+        (notebook.test["loss"], notebook.test["accuracy"]),
+    ]
+    lines = [
+        f"{'':<10}  {'loss':>8}  {'notebook':>8}  {'accuracy':>8}  {'notebook':>8}",
+        *(
+            f"{stage:<10}  {loss:8.4f}  {their_loss:8.4f}  {accuracy:8.2%}  {their_accuracy:8.2%}"
+            for (stage, loss, accuracy), (their_loss, their_accuracy) in zip(rows, theirs, strict=False)
+        ),
+        f"{'seconds':<10}  {result.fit_seconds:8.1f}  {notebook.seconds:8.1f}",
+    ]
+    return "\n".join(lines)

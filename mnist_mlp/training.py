@@ -1,0 +1,238 @@
+"""One run from its configuration to its result: seed, build, fit, test, record."""
+
+import logging
+import os
+import platform
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from mnist_mlp import terminal
+from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.config import Config
+from mnist_mlp.data import MNISTDataModule
+from mnist_mlp.history import Diverged, History
+from mnist_mlp.lab import notebook_run_of
+from mnist_mlp.problem import Problem
+from mnist_mlp.runs import SCHEMA, Result, Run, Status
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config) -> float:
+    """Train a configuration, or take up its finished result, and give its last validation accuracy.
+
+    Returns:
+        A fraction; NaN if the run diverged before its first epoch ended.
+
+    Raises:
+        Problem: the data or the device cannot be used.
+        KeyboardInterrupt: the user ended the run; its result says so.
+    """
+    run = Run(config)
+    first_process = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts the others with a rank
+    with terminal.logging_to(run.folder / "train.log" if first_process else None) as open_log:
+        result = None if config.overwrite else run.result()
+        if result is None or result.status not in ("completed", "diverged"):
+            if first_process:
+                if not (run.checkpoints / "last.ckpt").exists() or config.overwrite:
+                    shutil.rmtree(run.folder, ignore_errors=True)
+                run.begin()
+                open_log()
+            result = _train(config, run, first_process)
+        else:
+            log.info("%s before: %s", result.status, run.folder)
+        if result.epochs:
+            log.info("\n%s\n%s\n", terminal.table(result, notebook_run_of(config)), run.folder)
+    return result.epochs[-1].val_accuracy if result.epochs else float("nan")
+
+
+def _train(config: Config, run: Run, first_process: bool) -> Result:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    history = History()
+    with isolated(config):
+        model = MNISTClassifier(asdict(config.model), config.optimizer)
+        trainer = _trainer(config, run, history)
+        data = MNISTDataModule(**asdict(config.data))
+        log.info("%s", terminal.heading(config, _device(trainer)))
+        test: dict[str, float] | None = None
+
+        def record(status: Status, reason: str | None = None) -> Result:
+            result = Result(
+                schema=SCHEMA,
+                id=run.id,
+                label=run.label,
+                status=status,
+                reason=reason,
+                seed=config.seed,
+                config=asdict(config),
+                epochs=history.epochs,
+                test=test,
+                fit_seconds=sum(epoch.seconds for epoch in history.epochs),
+                optimizer_steps=trainer.global_step,
+                parameters=sum(parameter.numel() for parameter in model.parameters()),
+                hardware=_hardware(trainer),
+                versions=_versions(),
+                started=started,
+                git=_commit(),
+            )
+            if first_process:
+                run.write(result)
+            return result
+
+        try:
+            test = _fit_and_test(trainer, model, data, run, best=config.test == "best")
+        except Diverged as diverged:
+            log.info("diverged: %s", diverged)
+            return record("diverged", str(diverged))
+        except KeyboardInterrupt:
+            record("interrupted", "by the user")
+            log.info("\ninterrupted; %s", run.folder)
+            raise
+        except Exception as error:
+            record("failed", f"{type(error).__name__}: {error}")
+            raise
+        return record("completed")
+
+
+def _fit_and_test(
+    trainer: lightning.Trainer, model: MNISTClassifier, data: MNISTDataModule, run: Run, best: bool
+) -> dict[str, float]:
+    last = run.checkpoints / "last.ckpt"
+    try:
+        trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
+        tested = run.checkpoints / "best.ckpt" if best else None
+        trainer.test(model, data, ckpt_path=tested, verbose=False, weights_only=True)
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from stop
+    return dict(model.metrics["test"]._asdict())
+
+
+def _trainer(config: Config, run: Run, history: History) -> lightning.Trainer:
+    loggers = [
+        partial(save_dir=str(run.folder), name="", version="")
+        for partial in instantiate(config.logger, _convert_="all").values()
+    ]
+    callbacks: list[Callback] = [
+        history,
+        *instantiate(config.callbacks, _convert_="all").values(),
+        terminal.Terminal(history),
+        _checkpoint(run, "last", monitor=None),
+        _checkpoint(run, "best", monitor="val_accuracy"),
+    ]
+    try:
+        return lightning.Trainer(
+            accelerator=config.trainer.accelerator,
+            devices=config.trainer.devices,
+            strategy=config.trainer.strategy,
+            precision=config.trainer.precision,  # type: ignore[arg-type] # the schema has its valid names
+            max_epochs=config.epochs,
+            logger=loggers,
+            callbacks=callbacks,
+            default_root_dir=run.folder,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,  # each epoch has an order of its own
+            use_distributed_sampler=False,  # the data module gives each process its share
+        )
+    except MisconfigurationException as error:
+        raise Problem(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def _checkpoint(run: Run, name: str, monitor: str | None) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=run.checkpoints,
+        filename=name,
+        monitor=monitor,
+        mode="max",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+@contextmanager
+def isolated(config: Config) -> Iterator[None]:
+    """Seed everything and set the threads for one run, and put back afterwards what was there before."""
+    python, numpy, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    interrupt = signal.getsignal(signal.SIGINT)  # Lightning ignores Ctrl-C after the first
+    gpus = [] if config.trainer.accelerator == "cpu" else list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
+        # Lightning 2.6 with torch 2.14; nothing a user could do about.
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as it should
+        warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+        torch.manual_seed(config.seed)
+        np.random.seed(config.seed)
+        random.seed(config.seed)
+        if config.trainer.threads != "auto":
+            torch.set_num_threads(config.trainer.threads)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            torch.set_num_threads(threads)
+            if in_main_thread:
+                signal.signal(signal.SIGINT, interrupt)
+
+
+def _device(trainer: lightning.Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} threads"
+
+
+def _hardware(trainer: lightning.Trainer) -> dict[str, Any]:
+    device = trainer.strategy.root_device
+    return {
+        "device": device.type,
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processes": trainer.world_size,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _versions() -> dict[str, str]:
+    packages = ("mnist-mlp", "torch", "lightning", "torchvision", "hydra-core", "numpy")
+    return {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
+
+
+def _commit() -> str | None:
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    describe = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(describe, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git here, or no commit yet
+        return None
