@@ -10,6 +10,9 @@ from typing import Any, cast
 
 import hydra
 import yaml
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -31,7 +34,7 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 
 def main() -> None:
     """Run the command line in `sys.argv`; exit with status 2 if it is wrong and 130 if it is interrupted."""
-    arguments = hydra._internal.utils.get_args_parser().parse_args()
+    arguments = get_args_parser().parse_args()
     try:
         with composing(arguments.config_dir):
             if arguments.help:
@@ -68,11 +71,14 @@ def run(composed: DictConfig) -> float:
 @contextmanager
 def composing(config_dir: str | None = None) -> Iterator[None]:
     """Let `compose` find the configuration files, those of `config_dir` too."""
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        if config_dir is not None:
-            search_path = loader().get_search_path()
-            search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
+    search_path = create_config_search_path(str(CONF))
+    if config_dir is not None:
+        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
+    Hydra.create_main_hydra2("train", search_path)
+    try:
         yield
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def loader() -> ConfigLoader:
@@ -174,8 +180,6 @@ def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
     Raises:
         Problem: a value is a list of values, and the command line starts a single job.
     """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
     parsed = OverridesParser.create(loader()).parse_overrides(overrides)
     single = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
     swept = [override for override in parsed if override.is_sweep_override()]

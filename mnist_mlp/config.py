@@ -18,10 +18,10 @@ from mnist_mlp.activation import ACTIVATIONS, one_per_layer
 class Numbers:
     """The numbers a key takes, of which a list may hold several; `words` are other values it takes."""
 
-    minimum: float = -math.inf
-    maximum: float = math.inf
-    above: float = -math.inf
-    below: float = math.inf
+    minimum: int | float = -math.inf
+    maximum: int | float = math.inf
+    above: int | float = -math.inf
+    below: int | float = math.inf
     whole: bool = False
     words: tuple[str, ...] = ()
 

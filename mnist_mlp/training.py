@@ -85,7 +85,7 @@ def _train(config: Config, run: Run, first_process: bool) -> Result:
                 config=asdict(config),
                 epochs=history.epochs,
                 test=test,
-                fit_seconds=sum(epoch.seconds for epoch in history.epochs),
+                fit_seconds=sum((epoch.seconds for epoch in history.epochs), 0.0),
                 optimizer_steps=trainer.global_step,
                 parameters=sum(parameter.numel() for parameter in model.parameters()),
                 hardware=_hardware(trainer),

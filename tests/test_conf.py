@@ -1,0 +1,110 @@
+"""Every file of conf/ composes, instantiates and trains."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning
+import pytest
+import torch
+from conftest import ROOT, SHORT
+from hydra.utils import instantiate
+
+from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.command import compose, composing, jobs, typed
+from mnist_mlp.config import keys, problems, what_counts
+from mnist_mlp.data import MNISTDataModule
+from mnist_mlp.lab import notebook_run_of, notebook_runs
+from mnist_mlp.mlp import MLP
+
+GROUPS = ["model", "activation", "optimizer", "data", "trainer", "logger", "callbacks", "experiment"]
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+QUESTIONS = [path.stem for path in sorted((ROOT / "conf" / "question").glob("*.yaml"))]
+JOBS: list[list[str]] = []
+with composing():
+    for question in QUESTIONS:
+        JOBS += [job for job in jobs([f"question={question}", "seed=0"], multirun=False) if job not in JOBS]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_instantiates(group: str, option: str) -> None:
+    model = {"relu_tanh_sigmoid": ["model=combined"]}.get(option, [])
+    with composing():
+        config = typed(compose([f"{group}={option}", *model]))
+    assert problems(config) == []
+    network = MLP(**vars(config.model))
+    assert isinstance(instantiate(config.optimizer)(network.parameters()), torch.optim.Optimizer)
+    assert isinstance(MNISTClassifier(vars(config.model), config.optimizer), lightning.LightningModule)
+    assert isinstance(MNISTDataModule(**vars(config.data)), lightning.LightningDataModule)
+    assert len(instantiate(config.logger)) <= 1
+    assert all(isinstance(callback, lightning.Callback) for callback in instantiate(config.callbacks).values())
+
+
+def test_no_group_is_left_out() -> None:
+    assert sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir()) == sorted([*GROUPS, "question"])
+
+
+def test_every_key_says_what_it_means() -> None:
+    assert all(declared.metadata["help"] for _, declared in keys())
+
+
+@pytest.mark.parametrize("protocol", ["mnist", "notebook"])
+@pytest.mark.parametrize("job", JOBS, ids=" ".join)
+def test_every_job_of_every_question_trains(
+    command: Callable[..., int], job: list[str], protocol: str, tmp_path: Path
+) -> None:
+    overrides = [text for text in job if not text.startswith("question=")]
+    assert command(*overrides, *SHORT, f"data={protocol}") == 0
+    (record,) = (tmp_path / "runs").glob("*/seed0/result.json")
+    assert json.loads(record.read_text())["status"] == "completed"
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_question_compares_with_the_baseline_over_three_seeds(question: str) -> None:
+    with composing():
+        all_jobs = jobs([f"question={question}"], multirun=False)
+        configs = [typed(compose(job)) for job in all_jobs]
+        baseline = what_counts(typed(compose([])))
+    assert sorted({config.seed for config in configs}) == [0, 1, 2]
+    assert sum(what_counts(config) == baseline for config in configs) == 3
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_question_says_what_is_varied_what_is_fixed_and_what_the_notebook_did(question: str) -> None:
+    header = (ROOT / "conf" / "question" / f"{question}.yaml").read_text()
+    for word in ("# Varied: ", "# Fixed: ", "# The notebook: "):
+        assert word in header
+
+
+def test_every_run_of_the_notebook_is_an_experiment_and_every_experiment_as_asked_matches_the_question() -> None:
+    lab = json.loads((ROOT / "mnist_mlp" / "lab.json").read_text())["questions"]
+    with composing():
+        experiments = {
+            path.stem: typed(compose([f"experiment={path.stem}"])) for path in (ROOT / "conf/experiment").glob("*.yaml")
+        }
+    ran = {
+        run.question: name
+        for run in notebook_runs()
+        for name, config in experiments.items()
+        if notebook_run_of(config) == run
+    }
+    assert ran == {
+        "q01": "baseline",
+        "q02": "q02",
+        "q03": "q03_as_run",
+        "q04": "q04_as_run",
+        "q05": "q05",
+        "q06": "q06",
+        "q07": "q07",
+        "q08": "q08",
+        "q09": "q09_as_run",
+        "q10": "q10",
+    }
+    for name, question in lab.items():
+        counts = what_counts(experiments.get(name, experiments["baseline"]))
+        asked = question["asked"]
+        assert counts["model"]["hidden_sizes"] == asked["hidden"]
+        assert counts["model"]["activation"] == asked["activation"]
+        assert counts["optimizer"]["lr"] == asked["lr"]
+        assert counts["data"]["batch"] == asked["batch"]
+        assert counts["epochs"] == asked["epochs"]

@@ -1,0 +1,255 @@
+"""Runs from the command line: what they leave, and that nothing of one reaches the next."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, SHORT
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.data import MNISTDataModule
+
+Command = Callable[..., int]
+
+
+def results(folder: Path) -> dict[str, dict[str, Any]]:
+    return {
+        str(path.parent.relative_to(folder)): json.loads(path.read_text()) for path in folder.glob("**/result.json")
+    }
+
+
+def numbers(result: dict[str, Any]) -> Any:
+    epochs = [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in result["epochs"]]
+    return epochs, result["test"], result["status"], result["optimizer_steps"]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    (path,) = folder.glob("*/seed*/checkpoints/last.ckpt")
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def test_a_run_leaves_its_record(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("data.steps_per_epoch=3", "epochs=2", "trainer=cpu", "seed=7") == 0
+    ((name, result),) = results(tmp_path / "runs").items()
+    assert name == f"steps_per_epoch=3,epochs=2-{result['id']}/seed7"
+    assert result["schema"] == 1
+    assert result["status"] == "completed"
+    assert result["seed"] == 7
+    assert [epoch["epoch"] for epoch in result["epochs"]] == [1, 2]
+    assert result["optimizer_steps"] == 6
+    assert result["parameters"] == 784 * 200 + 200 + 200 * 200 + 200 + 200 * 10 + 10
+    assert result["config"]["model"]["hidden_sizes"] == [200, 200]
+    assert result["fit_seconds"] == sum(epoch["seconds"] for epoch in result["epochs"])
+    assert 0 < result["test"]["accuracy"] < 1
+    assert {"python", "torch", "lightning"} <= set(result["versions"])
+    folder = tmp_path / "runs" / name
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert "hidden_sizes" in (folder / "config.yaml").read_text()
+    log = (folder / "train.log").read_text()
+    shown = capsys.readouterr().out
+    for text in (log, shown):
+        assert "epoch 2/2" in text
+        assert str(folder) in text
+
+
+def test_the_table_has_the_notebooks_figures_where_the_notebook_ran_the_same(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("experiment=q06", "trainer=cpu") == 0
+    shown = capsys.readouterr().out
+    assert "notebook" in shown
+    for figure in ("0.3529", "89.70%", "0.3282", "90.37%", "0.3205", "91.00%"):
+        assert figure in shown
+
+
+def test_the_metrics_are_means_over_samples(command: Command, tmp_path: Path) -> None:
+    command("data.steps_per_epoch=1", "batch=50", "epochs=1", "trainer=cpu")
+    (result,) = results(tmp_path / "runs").values()
+    data = MNISTDataModule(batch=50, steps_per_epoch=1)
+    data.setup()
+    torch.manual_seed(0)
+    model = MNISTClassifier(result["config"]["model"], result["config"]["optimizer"])
+    (batch,) = data.training_batches(0)
+    logits = model(batch.images)
+    epoch = result["epochs"][0]
+    assert epoch["train_loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, batch.labels).item())
+    assert epoch["train_accuracy"] == (logits.argmax(1) == batch.labels).double().mean().item()
+    model.load_state_dict(weights(tmp_path / "runs"))
+    (test,) = data.test_dataloader()
+    assert result["test"]["accuracy"] == pytest.approx((model(test.images).argmax(1) == test.labels).float().mean())
+
+
+def test_a_checkpoint_alone_gives_a_usable_model(command: Command, tmp_path: Path) -> None:
+    command(*SHORT, "model=combined", "activation=relu_tanh_sigmoid")
+    (path,) = tmp_path.glob("runs/*/seed0/checkpoints/last.ckpt")
+    model = MNISTClassifier.load_from_checkpoint(path, weights_only=True)
+    assert model(torch.zeros(2, 28, 28)).shape == (2, 10)
+
+
+def test_the_best_weights_are_tested_where_asked(command: Command, tmp_path: Path) -> None:
+    # A learning rate that spoils the weights again: the best validation is not the last.
+    overrides = ["lr=0.05", "optimizer=momentum", "epochs=4", "data.steps_per_epoch=8", "trainer=cpu"]
+    command(*overrides, "test=best", "name=best")
+    command(*overrides, "test=last", "name=last")
+    found = {result["label"]: result for result in results(tmp_path / "runs").values()}
+    best = {label.split(",")[0]: result["test"]["accuracy"] for label, result in found.items()}
+    accuracies = [epoch["val_accuracy"] for epoch in next(iter(found.values()))["epochs"]]
+    (path,) = tmp_path.glob("runs/best*/seed0/checkpoints/best.ckpt")
+    assert torch.load(path, weights_only=True)["epoch"] == int(np.argmax(accuracies))
+    assert np.argmax(accuracies) == 3 or best["best"] != best["last"]
+
+
+def test_a_run_repeated_is_identical(command: Command, tmp_path: Path) -> None:
+    command(*SHORT, "seed=0")
+    ((name, first),) = results(tmp_path / "runs").items()
+    first_weights = weights(tmp_path / "runs")
+    command(*SHORT, "seed=0", "overwrite=true")
+    second = results(tmp_path / "runs")[name]
+    assert second["started"] >= first["started"]
+    assert numbers(second) == numbers(first)
+    second_weights = weights(tmp_path / "runs")
+    assert all(torch.equal(first_weights[name], second_weights[name]) for name in first_weights)
+
+
+def test_seed_0_is_a_seed_and_differs_from_the_others(command: Command, tmp_path: Path) -> None:
+    command("-m", *SHORT, "seed=0,1")
+    losses = {result["seed"]: result["epochs"][0]["train_loss"] for result in results(tmp_path / "runs").values()}
+    assert sorted(losses) == [0, 1]
+    assert losses[0] != losses[1]
+
+
+def test_a_finished_run_is_not_trained_again(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(*SHORT)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert command(*SHORT) == 0
+    assert "completed before" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*") if path.is_file()} == before
+
+
+def test_a_job_of_a_sweep_gives_exactly_what_it_gives_alone(command: Command, tmp_path: Path) -> None:
+    sweep = ["-m", *SHORT, "trainer.threads=1", "seed=5,0", "trainer.precision=64-true,32-true"]
+    command(*sweep)
+    swept = results(tmp_path / "runs")
+    (tmp_path / "runs").rename(tmp_path / "swept")
+    command(*SHORT, "seed=0", "trainer.threads=1")
+    ((name, alone),) = results(tmp_path / "runs").items()
+    assert numbers(swept[name]) == numbers(alone)
+
+
+def test_a_run_puts_back_seeds_threads_and_signals(command: Command) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), torch.get_num_threads()
+    handler = signal.getsignal(signal.SIGINT)
+    environment = dict(os.environ)
+    command(*SHORT, "trainer.threads=2")
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1].tolist(), torch.get_num_threads()) == before[1:]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert dict(os.environ) == environment
+
+
+def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("-m", "lr=1e30,0.001", "data.steps_per_epoch=4", "epochs=1", "trainer=cpu") == 0
+    found = {result["config"]["lr"]: result for result in results(tmp_path / "runs").values()}
+    assert found[0.001]["status"] == "completed"
+    assert found[1e30]["status"] == "diverged"
+    assert "at optimizer step" in found[1e30]["reason"]
+    assert found[1e30]["test"] is None
+    output = capsys.readouterr()
+    assert "diverged: the training loss became" in output.out
+    assert "Traceback" not in output.out + output.err
+
+
+def test_a_gpu_that_is_not_there_is_one_line_and_status_2(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if torch.cuda.is_available():
+        arguments = ["trainer=gpu", "trainer.devices=99"]
+    else:
+        arguments = ["trainer=gpu"]
+    assert command(*arguments, "data.steps_per_epoch=1", "epochs=1") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("trainer: ")
+    assert error.count("\n") == 1
+
+
+def test_damaged_data_is_one_line_and_status_2(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"\0\0\10\3")
+    assert command(*SHORT, f"data.dir={tmp_path / 'data'}") == 2
+    error = capsys.readouterr().err
+    assert "train-images-idx3-ubyte is damaged: it has 4 bytes" in error
+    assert error.count("\n") == 1
+
+
+def test_curves_stand_over_epochs_and_over_optimizer_steps(command: Command, tmp_path: Path) -> None:
+    command("data.steps_per_epoch=4", "epochs=3", "trainer=cpu")
+    (folder,) = tmp_path.glob("runs/*/seed0")
+    curves = EventAccumulator(str(folder)).Reload()
+    for tag in ("loss/train", "loss/val", "accuracy/train", "accuracy/val"):
+        assert [point.step for point in curves.Scalars(tag)] == [1, 2, 3]
+    assert [point.step for point in curves.Scalars("by_step/val_accuracy")] == [4, 8, 12]
+    assert [point.step for point in curves.Scalars("by_step/loss")] == list(range(1, 13))
+    assert [point.step for point in curves.Scalars("test/accuracy")] == [3]
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments, f"runs_dir={tmp_path / 'runs'}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_ctrl_c_ends_cleanly_with_status_130_and_a_result_that_says_so(tmp_path: Path) -> None:
+    process = start(tmp_path, "batch=1", "trainer=cpu")
+    assert process.stdout is not None
+    process.stdout.readline()  # the heading: training is about to begin
+    while not list(tmp_path.glob("runs/*/seed0/events*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in output
+    assert "Traceback" not in error
+    (result,) = results(tmp_path / "runs").values()
+    assert result["status"] == "interrupted"
+
+
+def test_two_processes_train_as_one_does(command: Command, tmp_path: Path) -> None:
+    # 101 samples a batch, so that the shares of the processes differ in size.
+    overrides = ["data.steps_per_epoch=5", "epochs=2", "batch=101", "trainer.threads=1"]
+    process = start(tmp_path, *overrides, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    output, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert output.count("epoch 1/2") == 1  # the second process is silent
+    ((name, shared),) = results(tmp_path / "runs").items()
+    assert shared["hardware"]["processes"] == 2
+    shared_weights = weights(tmp_path / "runs")
+    assert command(*overrides, "trainer=cpu", "overwrite=true") == 0
+    alone = results(tmp_path / "runs")[name]
+    assert shared["optimizer_steps"] == alone["optimizer_steps"] == 10
+    assert shared["test"]["loss"] == pytest.approx(alone["test"]["loss"], rel=1e-4)
+    for theirs, ours in zip(shared["epochs"], alone["epochs"], strict=True):
+        assert theirs["train_loss"] == pytest.approx(ours["train_loss"], rel=1e-5)
+        assert theirs["val_loss"] == pytest.approx(ours["val_loss"], rel=1e-4)
+    for name, tensor in weights(tmp_path / "runs").items():
+        torch.testing.assert_close(shared_weights[name], tensor, atol=1e-4, rtol=0)
