@@ -1,6 +1,7 @@
 """The command line of train.py and mnist-mlp: check everything, then let Hydra run the jobs. Free of torch."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -36,6 +37,10 @@ def main() -> None:
     """Run the command line in `sys.argv`; exit with status 2 if it is wrong and 130 if it is interrupted."""
     arguments = get_args_parser().parse_args()
     try:
+        if arguments.config_path or arguments.config_name:
+            raise Problem("--config-path and --config-name are not taken; --config-dir adds a folder of your own files")
+        if arguments.config_dir and not Path(arguments.config_dir).is_dir():
+            raise Problem(f"--config-dir {arguments.config_dir}: there is no such folder")
         with composing(arguments.config_dir):
             if arguments.help:
                 from mnist_mlp.help import text
@@ -197,9 +202,16 @@ def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
 
 
 def problem_of_composition(error: Exception) -> str:
-    """Put what Hydra says of a configuration file, or of a combination of overrides, into one line."""
-    causes = [error]
-    while cause := causes[-1].__cause__:
-        causes.append(cast(Exception, cause))
-    lines = [line.strip() for each in causes for line in str(each).splitlines()]
-    return "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(("full_key", "object_type"))))
+    """Say in one line what is wrong with a configuration file, or with a combination of overrides."""
+    cause = error.__cause__ or error.__context__ or error
+    where = f"{match[1]}.yaml: " if (match := re.match("In '(.+?)': ", str(error))) else ""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return f"{where}{group}={option}: {group} is one of {', '.join(error.options)}{nearest(option, error.options)}"
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        name, declared = cause.full_key, dict(keys()).get(cause.full_key)
+        if declared is None:
+            return f"{where}there is no key {name}{nearest(name, (known for known, _ in keys()))}"
+        return f"{where}{name} is {describe(declared)}; {cause.msg.splitlines()[0]}"
+    lines = [line.strip() for line in re.sub("^In '.+?': ", "", str(error)).splitlines()]
+    return where + "; ".join(line for line in lines if line and not line.startswith(("full_key", "object_type")))

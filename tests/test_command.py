@@ -62,8 +62,10 @@ def test_all_mistakes_of_a_command_line_are_reported_together(
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("bacth: 1", "bacth"),
-        ("batch: one", "one"),
+        ("bacth: 1", "experiment/mine.yaml: there is no key bacth; did you mean batch?"),
+        ("batch: one", "experiment/mine.yaml: batch is a whole number from 1 to 54,000"),
+        ("model: {hidden_size: [3]}", "there is no key model.hidden_size; did you mean model.hidden_sizes?"),
+        ("defaults: [override /model: deep6]", "model=deep6: model is one of combined, deep3"),
         ("batch: [", "expected"),
         ("batch: 0", "batch=0: batch is a whole number from 1 to 54,000"),
     ],

@@ -16,6 +16,7 @@ from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.command import compose, composing, typed
 from mnist_mlp.data import MNISTDataModule
 
+
 @pytest.fixture(autouse=True)
 def float64() -> Iterator[None]:
     # Keras computes 1 - beta_2 ** step with a relative error of 6e-5 in float32, and training amplifies any difference;

@@ -174,9 +174,7 @@ def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(
     assert "Traceback" not in output.out + output.err
 
 
-def test_a_gpu_that_is_not_there_is_one_line_and_status_2(
-    command: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_gpu_that_is_not_there_is_one_line_and_status_2(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     if torch.cuda.is_available():
         arguments = ["trainer=gpu", "trainer.devices=99"]
     else:
