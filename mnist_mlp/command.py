@@ -212,6 +212,6 @@ def problem_of_composition(error: Exception) -> str:
         name, declared = cause.full_key, dict(keys()).get(cause.full_key)
         if declared is None:
             return f"{where}there is no key {name}{nearest(name, (known for known, _ in keys()))}"
-        return f"{where}{name} is {describe(declared)}; {cause.msg.splitlines()[0]}"
+        return f"{where}{name} is {describe(declared)}; {str(cause).splitlines()[0]}"
     lines = [line.strip() for line in re.sub("^In '.+?': ", "", str(error)).splitlines()]
     return where + "; ".join(line for line in lines if line and not line.startswith(("full_key", "object_type")))

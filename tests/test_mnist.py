@@ -120,5 +120,5 @@ def test_a_users_damaged_copy_is_an_error_that_names_the_file(
 
 def test_a_directory_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Problem, match="data.dir: .*file/MNIST/raw"):
+    with pytest.raises(Problem, match=r"data\.dir: .*file/MNIST/raw"):
         mnist.prepare(tmp_path / "file")

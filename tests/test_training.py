@@ -175,11 +175,8 @@ def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(
 
 
 def test_a_gpu_that_is_not_there_is_one_line_and_status_2(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    if torch.cuda.is_available():
-        arguments = ["trainer=gpu", "trainer.devices=99"]
-    else:
-        arguments = ["trainer=gpu"]
-    assert command(*arguments, "data.steps_per_epoch=1", "epochs=1") == 2
+    too_many = ["trainer.devices=99"] if torch.cuda.is_available() else []
+    assert command("trainer=gpu", *too_many, "data.steps_per_epoch=1", "epochs=1") == 2
     error = capsys.readouterr().err
     assert error.startswith("trainer: ")
     assert error.count("\n") == 1
