@@ -1,6 +1,7 @@
 """The command line of train.py and mnist-mlp: check everything, then let Hydra run the jobs. Free of torch."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -124,7 +125,8 @@ def check(arguments: argparse.Namespace) -> list[str]:
             sound.append(text)
     try:
         for job in jobs(sound, arguments.multirun):
-            found += [line for line in problems(typed(compose(job))) if line not in found]
+            config = typed(compose(job))
+            found += [line for line in problems(config) + problems_of_folder(config.runs_dir) if line not in found]
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         found.append(problem_of_composition(error))
     except Problem as problem:
@@ -179,8 +181,17 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
     return None
 
 
+def problems_of_folder(runs_dir: str) -> list[str]:
+    """Say whether the runs cannot be written where they should be."""
+    folder = Path(runs_dir).expanduser().absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return []
+    return [f"runs_dir={runs_dir}: {there} is not a folder that can be written to"]
+
+
 def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
-    """List the overrides of each job that a command line starts, the seeds' values but for the first left out.
+    """List the overrides of each job that a command line starts.
 
     Raises:
         Problem: a value is a list of values, and the command line starts a single job.

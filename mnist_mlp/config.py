@@ -247,6 +247,8 @@ def _by_word(config: Config) -> dict[str, str]:
         **counts.pop("data"),
         **counts,
     }
+    if len(set(words["activation"])) == 1:
+        words["activation"] = words["activation"][0]
     return {
         word: "-".join(str(element) for element in value) if isinstance(value, list) else str(value)
         for word, value in words.items()

@@ -118,6 +118,7 @@ def table(result: Result, notebook: NotebookRun | None) -> str:
         lines += [f"{stage:<10}  {loss:8.4f}  {accuracy:8.2%}" for stage, loss, accuracy in rows]
         lines.append(f"{'seconds':<10}  {result.fit_seconds:8.1f}")
         return "\n".join(lines)
+    seconds = sum(epoch.seconds for epoch in result.epochs[notebook.epochs_before :])  # of the epochs it printed
     printed = notebook.epochs[-1]
     theirs = [
         (printed["loss"], printed["accuracy"]),
@@ -130,6 +131,6 @@ def table(result: Result, notebook: NotebookRun | None) -> str:
             f"{stage:<10}  {loss:8.4f}  {their_loss:8.4f}  {accuracy:8.2%}  {their_accuracy:8.2%}"
             for (stage, loss, accuracy), (their_loss, their_accuracy) in zip(rows, theirs, strict=False)
         ),
-        f"{'seconds':<10}  {result.fit_seconds:8.1f}  {notebook.seconds:8.1f}",
+        f"{'seconds':<10}  {seconds:8.1f}  {notebook.seconds:8.1f}",
     ]
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SHORT
 
+from mnist_mlp.command import main
+
 Command = Callable[..., int]
 
 
@@ -30,6 +32,10 @@ Command = Callable[..., int]
         (["-m", "batch=1,0"], "batch=0: batch is a whole number from 1 to 54,000"),
         (["question=q02", "seed=0,-1"], "seed=-1: seed is a whole number from 0 to 4,294,967,295"),
         (["experiment=q11"], "did you mean q10?"),
+        (["data.dri=x"], "did you mean data.dir?"),
+        (["lr=${lrr}"], "Interpolation key 'lrr' not found"),
+        (["--config-name", "other"], "--config-dir adds a folder of your own files"),
+        (["--config-dir", "/nowhere"], "--config-dir /nowhere: there is no such folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -57,6 +63,19 @@ def test_all_mistakes_of_a_command_line_are_reported_together(
         "seed",
         "width",
     ]
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]])
+def test_a_runs_dir_that_cannot_be_written_to_is_one_line_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, sweep: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["train.py", *sweep, f"runs_dir={tmp_path / 'file' / 'runs'}"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    error = capsys.readouterr().err
+    assert error.endswith(f"{tmp_path / 'file'} is not a folder that can be written to\n")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_whatever_changes_the_numbers_changes_the_identity(override: str) -> Non
     [
         ([], "baseline"),
         (["batch=1"], "batch=1"),
-        (["model=deep5", "lr=0.01"], "hidden_sizes=256-128-512-128-256,activation=relu-relu-relu-relu-relu,lr=0.01"),
+        (["model=deep5", "lr=0.01"], "hidden_sizes=256-128-512-128-256,lr=0.01"),
         (["optimizer=momentum"], "optimizer=SGD,momentum=0.9"),
         (["experiment=q10"], "q10"),
         (["experiment=q10", "batch=50"], "q10,batch=50"),
