@@ -147,6 +147,8 @@ def problem_of_override(override: Override, defaults: DictConfig) -> str | None:
     name = override.key_or_group
     if override.is_delete():
         return None  # composing it shows whether it is right
+    if override.is_sweep_override() and not override.is_discrete_sweep():
+        return f"{override.input_line}: a sweep names its values, as in lr=0.1,0.01"
     values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     if loader().get_group_options(name):
         return problem_of_options(name, values)
@@ -161,6 +163,8 @@ def problem_of_override(override: Override, defaults: DictConfig) -> str | None:
             names += [f"{parent}.{sibling!s}" for sibling in siblings]
         return f"{override.input_line or name}: there is no key {name}{nearest(name, names)}"
     for value in values:
+        if OmegaConf.is_dict(siblings[word]) and not isinstance(value, dict):
+            return f"{override.input_line}: {name} has keys of its own; set one of them, as in {name}.KEY=VALUE"
         try:
             OmegaConf.update(defaults.copy(), name, value)
         except OmegaConfBaseException:
@@ -175,9 +179,10 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
     for value in values:
         if isinstance(value, list) and group == "activation":
             return f"{group}={shown(value)}: a list goes to model.activation={shown(value)}"
-        for option in value if isinstance(value, list) else [value]:
-            if option is not None and str(option) not in options:
-                return f"{group}={option}: {group} is one of {', '.join(options)}{nearest(option, options)}"
+        several = isinstance(value, list) and group in ("logger", "callbacks")
+        for option in value if several else [value]:
+            if str(option) not in options:
+                return f"{group}={shown(option)}: {group} is one of {', '.join(options)}{nearest(option, options)}"
     return None
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -69,6 +70,10 @@ def _train(config: Config, run: Run, first_process: bool) -> Result:
     history = History()
     with isolated(config):
         model = MNISTClassifier(asdict(config.model), config.optimizer)
+        try:
+            model.configure_optimizers()
+        except (InstantiationException, TypeError, ValueError) as error:
+            raise Problem(f"optimizer: {str(error).splitlines()[0]}") from error
         trainer = _trainer(config, run, history)
         data = MNISTDataModule(**asdict(config.data))
         log.info("%s", terminal.heading(config, _device(trainer)))
@@ -179,6 +184,7 @@ def isolated(config: Config) -> Iterator[None]:
     with torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
         # Lightning 2.6 with torch 2.14; nothing a user could do about.
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as it should
+        warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
         torch.manual_seed(config.seed)
         np.random.seed(config.seed)

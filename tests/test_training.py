@@ -182,6 +182,16 @@ def test_a_gpu_that_is_not_there_is_one_line_and_status_2(command: Command, caps
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("override", ["optimizer._target_=torch.optim.Adamm", "+optimizer.foo=1"])
+def test_an_optimizer_that_is_none_is_one_line_and_status_2(
+    command: Command, override: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*SHORT, override) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("optimizer: ")
+    assert error.count("\n") == 1
+
+
 def test_damaged_data_is_one_line_and_status_2(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +213,14 @@ def test_curves_stand_over_epochs_and_over_optimizer_steps(command: Command, tmp
     assert [point.step for point in curves.Scalars("by_step/val_accuracy")] == [4, 8, 12]
     assert [point.step for point in curves.Scalars("by_step/loss")] == list(range(1, 13))
     assert [point.step for point in curves.Scalars("test/accuracy")] == [3]
+
+
+@pytest.mark.parametrize("logger", ["csv", "none", "[tensorboard,csv]"])
+def test_curves_go_to_the_loggers_that_are_chosen(command: Command, tmp_path: Path, logger: str) -> None:
+    assert command(*SHORT, f"logger={logger}") == 0
+    (folder,) = tmp_path.glob("runs/*/seed0")
+    assert (folder / "metrics.csv").exists() == ("csv" in logger)
+    assert bool(list(folder.glob("events*"))) == ("tensorboard" in logger)
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
