@@ -16,18 +16,19 @@ from mnist_mlp.activation import ACTIVATIONS, one_per_layer
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers a key takes, of which a list may hold several; `words` are other values it takes."""
+    """The numbers a key takes, `several` where it takes a list of them; `words` are other values it takes."""
 
     minimum: int | float = -math.inf
     maximum: int | float = math.inf
     above: int | float = -math.inf
     below: int | float = math.inf
     whole: bool = False
+    several: bool = False
     words: tuple[str, ...] = ()
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, list):
-            return all(element in self for element in value)
+            return self.several and all(not isinstance(element, list) and element in self for element in value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return value in self.words
         return (
@@ -58,7 +59,7 @@ class Names:
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, list):
-            return all(element in self for element in value)
+            return all(element in self.names for element in value)
         return value in self.names
 
     def __str__(self) -> str:
@@ -73,9 +74,12 @@ def key(help: str, valid: Valid | None = None, mirrors: str | None = None) -> An
     return field(default=MISSING, metadata={"help": help, "valid": valid, "mirrors": mirrors})
 
 
+LABEL_LENGTH = 150
+"""A file system takes names of 255 bytes; the identity tells cut labels apart."""
+
 SEED = Numbers(0, 2**32 - 1, whole=True)
 BATCH = Numbers(1, 54_000, whole=True)
-UNITS = Numbers(1, 10_000, whole=True)
+UNITS = Numbers(1, 10_000, whole=True, several=True)
 
 
 @dataclass
@@ -133,7 +137,7 @@ class Config:
 
 OPTIMIZER: dict[str, Valid] = {
     "lr": Numbers(above=0),
-    "betas": Numbers(minimum=0, below=1),
+    "betas": Numbers(minimum=0, below=1, several=True),
     "eps": Numbers(minimum=0),
     "weight_decay": Numbers(minimum=0),
     "momentum": Numbers(minimum=0, below=1),
@@ -174,7 +178,7 @@ def nearest(word: object, names: Any) -> str:
 
 def problem_of(name: str, value: object, valid: Valid | None) -> str | None:
     """Say in one line what is wrong with a key's value, if anything is."""
-    if valid is None or value is None or value in valid:
+    if valid is None or value in valid:
         return None
     hint = ""
     if isinstance(valid, Names):
@@ -190,6 +194,8 @@ def problems(config: Config) -> list[str]:
         value: Any = config
         for part in name.split("."):
             value = getattr(value, part)
+        if value is None and "None" in str(declared.type):
+            continue
         problem = problem_of(name, value, declared.metadata["valid"])
         if problem and declared.metadata["mirrors"] not in found:
             found[name] = problem
@@ -197,6 +203,10 @@ def problems(config: Config) -> list[str]:
         problem = problem_of(f"optimizer.{parameter}", value, OPTIMIZER.get(parameter))
         if problem and parameter not in found:
             found[f"optimizer.{parameter}"] = problem
+    if not isinstance(config.optimizer.get("_target_"), str):
+        found["optimizer._target_"] = "optimizer._target_ is the name of a class, as in torch.optim.Adam"
+    if "model.activation" in found:
+        return list(found.values())
     try:
         one_per_layer(config.model.activation, len(config.model.hidden_sizes))
     except ValueError as error:
@@ -212,17 +222,24 @@ def what_counts(config: Config) -> dict[str, Any]:
             "activation": one_per_layer(config.model.activation, len(config.model.hidden_sizes)),
             "init": config.model.init,
         },
-        "optimizer": {name: float(value) if type(value) is int else value for name, value in config.optimizer.items()},
+        "optimizer": {name: _as_float(value) for name, value in config.optimizer.items()},
         "data": {
             "protocol": config.data.protocol,
             "batch": config.data.batch,
             "split_seed": config.data.split_seed,
             "steps_per_epoch": config.data.steps_per_epoch,
+            **({} if config.data.seed == config.seed else {"order_seed": config.data.seed}),
         },
         "epochs": config.epochs,
         "precision": config.trainer.precision,
         "test": config.test,
     }
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_float(element) for element in value]
+    return float(value) if type(value) is int else value
 
 
 def identity(config: Config) -> str:
@@ -265,4 +282,4 @@ def label(config: Config, reference: Config) -> str:
     changed = differences(config, reference)
     if config.name:
         changed.insert(0, config.name)
-    return ",".join(changed).replace("/", "_") or "baseline"
+    return ",".join(changed).replace("/", "_")[:LABEL_LENGTH] or "baseline"

@@ -8,6 +8,8 @@ from typing import Any
 
 from mnist_mlp.config import Config, what_counts
 
+KERAS_ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "betas": [0.9, 0.999], "eps": 1e-7}
+
 
 @dataclass(frozen=True)
 class NotebookRun:
@@ -50,8 +52,10 @@ def notebook_run_of(config: Config) -> NotebookRun | None:
         if (
             counts["model"]
             == {"hidden_sizes": run.ran["hidden"], "activation": run.ran["activation"], "init": "glorot"}
-            and counts["optimizer"]["_target_"] == "torch.optim.Adam"
-            and counts["optimizer"]["lr"] == run.ran["lr"]
+            and counts["optimizer"] == {**KERAS_ADAM, "lr": run.ran["lr"]}
+            and counts["precision"] == "32-true"
+            and counts["test"] == "last"
+            and "order_seed" not in counts["data"]
             and counts["data"]["batch"] == run.ran["batch"]
             and counts["data"]["steps_per_epoch"] is None
             and counts["epochs"] == run.epochs_before + run.ran["epochs"]

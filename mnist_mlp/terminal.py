@@ -99,8 +99,8 @@ def heading(config: Config, device: str) -> str:
     names = activation if isinstance(activation, str) else "-".join(activation)
     optimizer = config.optimizer["_target_"].rsplit(".", 1)[-1]
     return (
-        f"{sizes} {names}, {optimizer} lr {config.lr:g}, batch {config.batch:,}, {config.epochs} epochs, "
-        f"{config.data.protocol} protocol, seed {config.seed}, {device}"
+        f"{sizes} {names}, {optimizer} lr {config.optimizer['lr']:g}, batch {config.data.batch:,}, "
+        f"{config.epochs} epochs, {config.data.protocol} protocol, seed {config.seed}, {device}"
     )
 
 

@@ -72,7 +72,7 @@ def _train(config: Config, run: Run, first_process: bool) -> Result:
         model = MNISTClassifier(asdict(config.model), config.optimizer)
         try:
             model.configure_optimizers()
-        except (InstantiationException, TypeError, ValueError) as error:
+        except (InstantiationException, TypeError, ValueError, IndexError) as error:
             raise Problem(f"optimizer: {str(error).splitlines()[0]}") from error
         trainer = _trainer(config, run, history)
         data = MNISTDataModule(**asdict(config.data))

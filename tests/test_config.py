@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mnist_mlp.command import compose, composing, reference, typed
 from mnist_mlp.config import Config, Names, Numbers, identity, label, problems
+from mnist_mlp.lab import notebook_run_of
 
 
 def config(*overrides: str) -> Config:
@@ -79,12 +80,27 @@ def test_the_identity_is_pinned() -> None:
         "+optimizer.amsgrad=true",
         "data=notebook",
         "data.split_seed=1",
+        "data.seed=5",
         "data.steps_per_epoch=5",
         "trainer.precision=64-true",
     ],
 )
 def test_whatever_changes_the_numbers_changes_the_identity(override: str) -> None:
     assert identity(config(override)) != identity(config())
+
+
+def test_whole_numbers_and_fractions_of_the_same_value_are_the_same() -> None:
+    assert identity(config("optimizer.betas=[0,0.9]")) == identity(config("optimizer.betas=[0.0,0.9]"))
+
+
+def test_a_long_label_is_cut() -> None:
+    assert len(label_of(f"name={'x' * 400}")) == 150
+
+
+@pytest.mark.parametrize("override", ["optimizer.eps=0.1", "test=best", "optimizer=adamw", "data.seed=5"])
+def test_another_training_is_not_compared_with_the_notebook(override: str) -> None:
+    assert notebook_run_of(config()) is not None
+    assert notebook_run_of(config(override)) is None
 
 
 @pytest.mark.parametrize(

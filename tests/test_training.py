@@ -182,7 +182,9 @@ def test_a_gpu_that_is_not_there_is_one_line_and_status_2(command: Command, caps
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("override", ["optimizer._target_=torch.optim.Adamm", "+optimizer.foo=1"])
+@pytest.mark.parametrize(
+    "override", ["optimizer._target_=torch.optim.Adamm", "+optimizer.foo=1", "optimizer.betas=[0.9]"]
+)
 def test_an_optimizer_that_is_none_is_one_line_and_status_2(
     command: Command, override: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
