@@ -128,9 +128,24 @@ def check(arguments: argparse.Namespace) -> list[str]:
             config = typed(compose(job))
             found += [line for line in problems(config) + problems_of_folder(config.runs_dir) if line not in found]
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        found.append(problem_of_composition(error))
+        found += [problem_of_composition(error), *problems_one_by_one(sound)]
     except Problem as problem:
-        found.append(str(problem))
+        found += [str(problem), *problems_one_by_one(sound)]
+    return found
+
+
+def problems_one_by_one(overrides: list[str]) -> list[str]:
+    """List the values out of range, each override taken by itself, where they cannot be composed together."""
+    found: list[str] = []
+    for override in OverridesParser.create(loader()).parse_overrides(overrides):
+        texts = [override.input_line or ""]
+        if override.is_sweep_override():
+            texts = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        for text in texts:
+            try:
+                found += problems(typed(compose([text])))
+            except (HydraException, OmegaConfBaseException, yaml.YAMLError):
+                continue  # this is what could not be composed, and has been said
     return found
 
 

@@ -76,6 +76,14 @@ def test_all_mistakes_of_a_command_line_are_reported_together(
     ]
 
 
+def test_several_values_without_m_do_not_hide_what_else_is_wrong(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("batch=0,2", "seed=-1") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["batch=0,2", "batch=0", "seed=-1"]
+
+
 @pytest.mark.parametrize("sweep", [[], ["-m"]])
 def test_a_runs_dir_that_cannot_be_written_to_is_one_line_and_status_2(
     monkeypatch: pytest.MonkeyPatch, sweep: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
