@@ -1,17 +1,29 @@
 """The LightningModule: loss, metrics and optimizer around an MLP."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import lightning
 import torch
 from hydra.utils import instantiate
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
 from mnist_mlp.data import Batch
 from mnist_mlp.mlp import MLP
+
+
+class Outputs(TypedDict):
+    """What a training step gives to callbacks.
+
+    Attributes:
+        loss: of its last, or only, optimizer step.
+        losses: of each of its optimizer steps, the mean over the samples.
+    """
+
+    loss: Float[Tensor, ""]
+    losses: Float[Tensor, " steps"]
 
 
 class Metrics(NamedTuple):
@@ -28,11 +40,11 @@ class Totals:
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.sums: Float64[Tensor, " 3"] | Float[Tensor, " 3"] = torch.zeros(3, dtype=dtype, device=device)
 
-    def add(self, loss_sum: Float[Tensor, ""], logits: Float[Tensor, "samples 10"], batch: Batch) -> None:
-        """Add a batch, whose losses sum to `loss_sum`."""
-        self.sums[0] += loss_sum
-        self.sums[1] += (logits.argmax(dim=1) == batch.labels).sum()
-        self.sums[2] += len(batch.labels)
+    def add(self, loss: Tensor, correct: Tensor, samples: int) -> None:
+        """Add some samples' sum of losses and number of right answers."""
+        self.sums[0] += loss
+        self.sums[1] += correct
+        self.sums[2] += samples
 
     def mean(self, trainer: lightning.Trainer) -> Metrics:
         """Divide the sums of all processes by the number of samples."""
@@ -72,14 +84,26 @@ class MNISTClassifier(lightning.LightningModule):
         """Begin the sums of the epoch."""
         self.totals = Totals(self.device)
 
-    def training_step(self, batch: Batch) -> Float[Tensor, ""]:
-        """Give the loss of which the mean over the processes is the mean over the whole batch's samples."""
-        logits = self(batch.images)
-        loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
-        self.totals.add(loss_sum.detach(), logits.detach(), batch)
-        return loss_sum * (self.trainer.world_size / batch.size)
+    def training_step(self, batch: Any) -> Outputs:
+        """Give the loss of which the mean over the processes is the mean over the whole batch's samples.
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        Args:
+            batch: a `Batch`.
+        """
+        loss_sum, correct = self.score(batch.images, batch.labels)
+        self.totals.add(loss_sum.detach(), correct, len(batch.labels))
+        loss = loss_sum * (self.trainer.world_size / batch.size)
+        return {"loss": loss, "losses": loss.detach().unsqueeze(0)}
+
+    def score(
+        self, images: Float[Tensor, "samples 784"], labels: Int64[Tensor, " samples"]
+    ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
+        """Give the sum of the samples' losses and the number of right answers."""
+        logits = self(images)
+        loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
+        return loss_sum, (logits.argmax(dim=1) == labels).sum()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """End the sums of an epoch before validation begins its own."""
         if self.trainer.is_last_batch:
             # Means over the epoch's samples while the weights changed, as Keras prints them.
@@ -95,9 +119,7 @@ class MNISTClassifier(lightning.LightningModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Add a batch to the sums."""
-        logits = self(batch.images)
-        loss_sum = functional.cross_entropy(logits, batch.labels, reduction="sum")
-        self.totals.add(loss_sum, logits, batch)
+        self.totals.add(*self.score(batch.images, batch.labels), len(batch.labels))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over the validation images."""

@@ -105,13 +105,16 @@ class DataConfig:
 
 @dataclass
 class TrainerConfig:
-    """Parameters of `lightning.Trainer`, and the number of threads."""
+    """Parameters of `lightning.Trainer`, the number of threads, and how optimizer steps are taken."""
 
     accelerator: str = key("where to train", Names(("auto", "cpu", "gpu", "cuda", "mps")))
     devices: Any = key("number of devices", Numbers(1, whole=True, words=("auto",)))
     strategy: str = key("how several devices work together", Names(("auto", "ddp")))
     precision: str = key("number format", Names(("32-true", "64-true", "bf16-mixed", "16-mixed")))
     threads: Any = key("threads on the CPU", Numbers(1, 1024, whole=True, words=("auto",)))
+    steps_per_execution: Any = key(
+        "optimizer steps in one training step; 1 is plain Lightning", Numbers(1, whole=True, words=("auto",))
+    )
 
 
 @dataclass

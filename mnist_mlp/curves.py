@@ -16,12 +16,19 @@ class Curves(Callback):
     the last epoch.
     """
 
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Note the optimizer steps before."""
+        self._steps_before = trainer.global_step
+
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log the loss of a batch now and then."""
-        if batch_idx % max(1, int(trainer.num_training_batches) // POINTS_AN_EPOCH) == 0:
-            self._log(trainer, {"by_step/loss": float(outputs["loss"])}, trainer.global_step)
+        """Log the loss of an optimizer step now and then."""
+        batches: Any = trainer.train_dataloader
+        end, losses, every = trainer.global_step, outputs["losses"], max(1, batches.steps // POINTS_AN_EPOCH)
+        for step in range(end - len(losses), end):
+            if (step - self._steps_before) % every == 0:
+                self._log(trainer, {"by_step/loss": float(losses[step - end])}, step + 1)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Log the means of the epoch."""

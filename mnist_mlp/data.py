@@ -39,6 +39,20 @@ class Batch(NamedTuple):
     size: int
 
 
+class Chunk(NamedTuple):
+    """The samples of several optimizer steps.
+
+    Attributes:
+        records: the images and labels.
+        rows: the numbers of the records, in order.
+        size: the samples of one optimizer step; the last has those that are left.
+    """
+
+    records: mnist.Records
+    rows: Int64[Tensor, " samples"]
+    size: int
+
+
 class SplitAndShuffle(Protocol):
     """A protocol: which of the 60,000 records validate, and which train in which order."""
 
@@ -133,8 +147,13 @@ class Batches:
         self.rank = rank
         self.processes = processes
 
-    def __len__(self) -> int:
+    @property
+    def steps(self) -> int:
+        """The number of optimizer steps."""
         return math.ceil(len(self.rows) / self.size)
+
+    def __len__(self) -> int:
+        return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
         rows = torch.as_tensor(self.rows, device=self.records.images.device)
@@ -142,6 +161,33 @@ class Batches:
             share = batch[self.rank :: self.processes]
             images = self.records.images.index_select(0, share).float().div_(255)
             yield Batch(images, self.records.labels.index_select(0, share), len(batch))
+
+
+class Chunks:
+    """The same batches, several at a time and not yet made into floating-point numbers.
+
+    Args:
+        batches: of a single process.
+        steps: the optimizer steps of a chunk; the last has those that are left.
+    """
+
+    def __init__(self, batches: Batches, steps: int) -> None:
+        self.batches = batches
+        self.steps_of_a_chunk = steps
+
+    @property
+    def steps(self) -> int:
+        """The number of optimizer steps."""
+        return self.batches.steps
+
+    def __len__(self) -> int:
+        return math.ceil(self.steps / self.steps_of_a_chunk)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        records, size = self.batches.records, self.batches.size
+        rows = torch.as_tensor(self.batches.rows, device=records.images.device)
+        for chunk in torch.split(rows, self.steps_of_a_chunk * size):
+            yield Chunk(records, chunk, size)
 
 
 class MNISTDataModule(lightning.LightningDataModule):
@@ -154,6 +200,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         split_seed: determines the validation images.
         seed: determines, with the epoch, the order of the training images.
         steps_per_epoch: ends each epoch after so many optimizer steps; None trains on all images.
+        steps_per_execution: hands over the training batches of so many optimizer steps at a time, as a `Chunk`; None
+            hands them over singly, as a `Batch`.
     """
 
     def __init__(
@@ -164,6 +212,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         split_seed: int = 0,
         seed: int = 0,
         steps_per_epoch: int | None = None,
+        steps_per_execution: int | None = None,
     ) -> None:
         super().__init__()
         self.directory = Path(dir).expanduser() if dir else mnist.default_directory()
@@ -171,6 +220,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         self.batch = batch
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch
+        self.steps_per_execution = steps_per_execution
         self.training_records: mnist.Records | None = None
         self.test_records: mnist.Records | None = None
 
@@ -201,9 +251,10 @@ class MNISTDataModule(lightning.LightningDataModule):
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return Batches(records, rows, size, rank, processes)
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Batches | Chunks:
         """Give the training batches of the trainer's epoch."""
-        return self.training_batches(self.trainer.current_epoch if self.trainer else 0)
+        batches = self.training_batches(self.trainer.current_epoch if self.trainer else 0)
+        return batches if self.steps_per_execution is None else Chunks(batches, self.steps_per_execution)
 
     def val_dataloader(self) -> Batches:
         """Give the validation images as one batch."""

@@ -33,9 +33,12 @@ class History(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End the run if the loss of the last optimizer step is not a number."""
-        if not math.isfinite(outputs["loss"]):
-            raise Diverged(f"the training loss became {float(outputs['loss'])} at optimizer step {trainer.global_step}")
+        """End the run if the loss of an optimizer step is not a number."""
+        finite = outputs["losses"].isfinite()
+        if not finite.all():
+            first = int((~finite).int().argmax())
+            step = trainer.global_step - len(finite) + first + 1
+            raise Diverged(f"the training loss became {float(outputs['losses'][first])} at optimizer step {step}")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Add the epoch, after its validation."""

@@ -28,8 +28,9 @@ class Terminal(Callback):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Begin the bar."""
+        batches: Any = trainer.train_dataloader
         self.bar = tqdm(
-            total=int(trainer.num_training_batches),
+            total=batches.steps,
             desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
             unit="step",
             leave=False,
@@ -40,7 +41,7 @@ class Terminal(Callback):
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
-        self.bar.update()
+        self.bar.update(len(outputs["losses"]))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """End the bar and log the epoch's line."""

@@ -25,7 +25,7 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from mnist_mlp import terminal
+from mnist_mlp import engine, terminal
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config import Config
 from mnist_mlp.data import MNISTDataModule
@@ -69,13 +69,16 @@ def _train(config: Config, run: Run, first_process: bool) -> Result:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     history = History()
     with isolated(config):
-        model = MNISTClassifier(asdict(config.model), config.optimizer)
+        callbacks = list(instantiate(config.callbacks, _convert_="all").values())
+        trainer = _trainer(config, run, [history, *callbacks, terminal.Terminal(history)])
+        steps = engine.steps_per_execution(config, trainer, callbacks)
+        classifier = MNISTClassifier if steps is None else engine.ChunkedClassifier
+        model = classifier(asdict(config.model), config.optimizer)
         try:
             model.configure_optimizers()
         except (InstantiationException, TypeError, ValueError, IndexError) as error:
             raise Problem(f"optimizer: {str(error).splitlines()[0]}") from error
-        trainer = _trainer(config, run, history)
-        data = MNISTDataModule(**asdict(config.data))
+        data = MNISTDataModule(**asdict(config.data), steps_per_execution=steps)
         log.info("%s", terminal.heading(config, _device(trainer)))
         test: dict[str, float] | None = None
 
@@ -130,18 +133,12 @@ def _fit_and_test(
     return dict(model.metrics["test"]._asdict())
 
 
-def _trainer(config: Config, run: Run, history: History) -> lightning.Trainer:
+def _trainer(config: Config, run: Run, callbacks: list[Callback]) -> lightning.Trainer:
     loggers = [
         partial(save_dir=str(run.folder), name="", version="")
         for partial in instantiate(config.logger, _convert_="all").values()
     ]
-    callbacks: list[Callback] = [
-        history,
-        *instantiate(config.callbacks, _convert_="all").values(),
-        terminal.Terminal(history),
-        _checkpoint(run, "last", monitor=None),
-        _checkpoint(run, "best", monitor="val_accuracy"),
-    ]
+    checkpoints = [_checkpoint(run, "last", monitor=None), _checkpoint(run, "best", monitor="val_accuracy")]
     try:
         return lightning.Trainer(
             accelerator=config.trainer.accelerator,
@@ -150,7 +147,7 @@ def _trainer(config: Config, run: Run, history: History) -> lightning.Trainer:
             precision=config.trainer.precision,  # type: ignore[arg-type] # the schema has its valid names
             max_epochs=config.epochs,
             logger=loggers,
-            callbacks=callbacks,
+            callbacks=[*callbacks, *checkpoints],
             default_root_dir=run.folder,
             enable_progress_bar=False,
             enable_model_summary=False,

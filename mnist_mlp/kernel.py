@@ -1,0 +1,249 @@
+"""The compiled kernel: many optimizer steps on the CPU in one call. kernel.cpp is its source."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from platformdirs import user_cache_path
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from mnist_mlp.activation import ACTIVATIONS, one_per_layer
+from mnist_mlp.data import Chunk
+from mnist_mlp.mlp import MLP
+
+SOURCE = Path(__file__).with_suffix(".cpp")
+# No -ffast-math: it is slower here, and hides losses that are not finite.
+OPTIONS = [
+    "-O3",
+    "-std=c++17",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fopenmp-simd",
+    "-shared",
+    "-fPIC",
+    "-pthread",
+]
+WORK_OF_A_THREAD = 2_500_000
+"""Multiplications in a step from which one more thread is worth waiting for it; some 25 microseconds."""
+
+
+class Unavailable(Exception):
+    """The kernel cannot be compiled here, or does not know what it would have to train; the message says what."""
+
+
+class Steps(NamedTuple):
+    """What is known of some optimizer steps: of each, the sum of its samples' losses and its right answers."""
+
+    losses: Float[Tensor, " steps"]
+    correct: Int64[Tensor, " steps"]
+
+
+class Kind(NamedTuple):
+    """How the kernel knows an optimizer: its name there, and the names of its moments in torch's state."""
+
+    name: str
+    moments: tuple[str, ...]
+    counts_steps: bool = True
+
+
+class Task(ctypes.Structure):
+    """The struct of the same name in kernel.cpp."""
+
+    _fields_ = (
+        ("layers", ctypes.c_int64),
+        ("sizes", ctypes.c_void_p),
+        ("activations", ctypes.c_void_p),
+        ("parameters", ctypes.POINTER(ctypes.c_void_p)),
+        ("first", ctypes.POINTER(ctypes.c_void_p)),
+        ("second", ctypes.POINTER(ctypes.c_void_p)),
+        ("rate", ctypes.c_double),
+        ("decay", ctypes.c_double),
+        ("shrink", ctypes.c_double),
+        ("beta_1", ctypes.c_double),
+        ("beta_2", ctypes.c_double),
+        ("epsilon", ctypes.c_double),
+        ("steps_before", ctypes.c_double),
+        ("images", ctypes.c_void_p),
+        ("labels", ctypes.c_void_p),
+        ("rows", ctypes.c_void_p),
+        ("samples", ctypes.c_int64),
+        ("batch", ctypes.c_int64),
+        ("threads", ctypes.c_int64),
+        ("losses", ctypes.c_void_p),
+        ("correct", ctypes.c_void_p),
+    )
+
+
+class Kernel:
+    """Takes the optimizer steps of chunks for one network and its optimizer, in place, on the CPU.
+
+    The numbers are the same with any number of threads.
+
+    Args:
+        network: in float32.
+        activation: what the network's hidden layers have, as in its constructor.
+        optimizer: of the network's parameters.
+
+    Raises:
+        Unavailable: no compiler, or an optimizer that the kernel does not know.
+    """
+
+    def __init__(self, network: MLP, activation: str | list[str], optimizer: Optimizer) -> None:
+        self.kind = kind_of(optimizer)
+        self.library = compiled(self.kind.name)
+        self.optimizer = optimizer
+        layers = network.linear_layers()
+        self.parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+        self.sizes = torch.tensor([layers[0].in_features, *(layer.out_features for layer in layers)])
+        names = one_per_layer(activation, len(layers) - 1)
+        self.activations = torch.tensor([list(ACTIVATIONS).index(name) for name in names], dtype=torch.int64)
+
+    def __call__(self, chunk: Chunk) -> Steps:
+        """Take the steps; they end at a loss that is not finite, after its step.
+
+        Raises:
+            MemoryError: there is not enough for the kernel's copy of the weights.
+        """
+        (group,) = self.optimizer.param_groups
+        states = [self._state(parameter) for parameter in self.parameters]
+        moments = [_pointers([state[name] for state in states]) for name in self.kind.moments]
+        steps = -(-len(chunk.rows) // chunk.size)
+        losses, correct = torch.empty(steps, dtype=torch.float64), torch.empty(steps, dtype=torch.int64)
+        beta_1, beta_2 = group.get("betas", (group.get("momentum", 0), group.get("alpha", 0)))
+        decoupled = group.get("decoupled_weight_decay", False)
+        task = Task(
+            layers=len(self.sizes) - 1,
+            sizes=self.sizes.data_ptr(),
+            activations=self.activations.data_ptr(),
+            parameters=_pointers(self.parameters),
+            first=moments[0] if moments else None,
+            second=moments[1] if len(moments) > 1 else None,
+            rate=group["lr"],
+            decay=0 if decoupled else group["weight_decay"],
+            shrink=1 - group["lr"] * group["weight_decay"] if decoupled else 1,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=group.get("eps", 0),
+            steps_before=float(states[0].get("step", 0)),
+            images=chunk.records.images.data_ptr(),
+            labels=chunk.records.labels.data_ptr(),
+            rows=chunk.rows.data_ptr(),
+            samples=len(chunk.rows),
+            batch=chunk.size,
+            threads=self.threads(chunk.size),
+            losses=losses.data_ptr(),
+            correct=correct.data_ptr(),
+        )
+        done = self.library.train(ctypes.byref(task))
+        if done < 0:
+            raise MemoryError("not enough memory for a copy of the weights")
+        for state in states:
+            if self.kind.counts_steps:
+                state["step"] += done
+        return Steps(losses[:done], correct[:done])
+
+    def threads(self, batch: int) -> int:
+        """Give the threads that a step of a batch is worth, of those that torch has."""
+        parameters = sum(parameter.numel() for parameter in self.parameters)
+        return max(1, min(torch.get_num_threads(), work(parameters, batch) // WORK_OF_A_THREAD))
+
+    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
+        # What torch itself makes at the first step.
+        state = self.optimizer.state[parameter]
+        if not state:
+            if self.kind.counts_steps:
+                state["step"] = torch.tensor(0.0)
+            for name in self.kind.moments:
+                state[name] = torch.zeros_like(parameter)
+        return state
+
+
+def work(parameters: int, batch: int) -> int:
+    """Give the multiplications of an optimizer step: three matrix products, and about what Adam needs."""
+    return parameters * (3 * batch + 24)
+
+
+def kind_of(optimizer: Optimizer) -> Kind:
+    """Say how the kernel knows an optimizer.
+
+    Raises:
+        Unavailable: it does not.
+    """
+    name = type(optimizer).__name__
+    group = optimizer.param_groups[0]
+    used = [
+        option
+        for option in ("amsgrad", "maximize", "nesterov", "dampening", "centered", "differentiable")
+        if group.get(option)
+    ]
+    if used:
+        raise Unavailable(f"the compiled kernel does not know {name}'s {used[0]}")
+    if type(optimizer) in (Adam, AdamW):
+        return Kind("Adam", ("exp_avg", "exp_avg_sq"))
+    if type(optimizer) is SGD and group["momentum"] == 0:
+        return Kind("SGD", (), counts_steps=False)
+    if type(optimizer) is SGD:
+        return Kind("Momentum", ("momentum_buffer",), counts_steps=False)
+    if type(optimizer) is RMSprop and group["momentum"] == 0:
+        return Kind("RMSprop", ("square_avg",))
+    raise Unavailable(f"the compiled kernel does not know {name}")
+
+
+@cache
+def compiled(optimizer: str) -> ctypes.CDLL:
+    """Give the kernel for an optimizer, from the per-user cache if it was compiled before.
+
+    The compiler is the one that the environment variable CXX names, else g++, clang++ or c++.
+
+    Raises:
+        Unavailable: there is none, or it fails.
+    """
+    named = os.environ.get("CXX")
+    compiler = shlex.split(named) if named else [name for name in ("g++", "clang++", "c++") if shutil.which(name)][:1]
+    if not compiler or shutil.which(compiler[0]) is None:
+        raise Unavailable(f"there is no C++ compiler{f' {compiler[0]}' if compiler else ''}")
+    command = [*compiler, *OPTIONS, f"-DOPTIMIZER={optimizer}", str(SOURCE)]
+    made_from = [SOURCE.read_text(), *command[:-1], _processor()]
+    name = f"kernel-{optimizer.lower()}-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.so"
+    library = Path(user_cache_path("mnist_mlp")) / name
+    try:
+        if not library.exists():
+            library.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=library.parent) as directory:
+                made = Path(directory) / name
+                subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, text=True)
+                made.replace(library)
+        loaded = ctypes.CDLL(str(library))
+    except subprocess.CalledProcessError as error:
+        reason = next((line for line in error.stderr.splitlines() if "error" in line), f"status {error.returncode}")
+        raise Unavailable(f"{compiler[0]} does not compile the kernel: {reason}") from error
+    except OSError as error:
+        raise Unavailable(f"the kernel cannot be kept or loaded: {error}") from error
+    loaded.train.argtypes = [ctypes.POINTER(Task)]
+    loaded.train.restype = ctypes.c_int64
+    return loaded
+
+
+def _processor() -> str:
+    # A home directory may be shared by machines of which one lacks the instructions of another.
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.platform() + platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+
+
+def _pointers(tensors: list[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
+    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
