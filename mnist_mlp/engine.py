@@ -179,7 +179,7 @@ class Graph(Eager):
         before = [parameter.detach().clone() for parameter in parameters]
         state_before = []
         for parameter in parameters:
-            state = self.optimizer.state[parameter]
+            state = self.optimizer.state.get(parameter, {})
             state.update({name: value.to(device) for name, value in state.items()})  # a step count may be on the CPU
             state_before.append({name: value.clone() for name, value in state.items()})
         with options(self.optimizer, capturable=True):
@@ -187,7 +187,7 @@ class Graph(Eager):
         with torch.no_grad():
             for parameter, values, states in zip(parameters, before, state_before, strict=True):
                 parameter.copy_(values)
-                for name, value in self.optimizer.state[parameter].items():
+                for name, value in self.optimizer.state.get(parameter, {}).items():
                     value.copy_(states.get(name, torch.zeros_like(value)))
 
 

@@ -194,10 +194,11 @@ constexpr Activate ACTIVATIONS[] = { // in the order of activation.py
 struct Rule {
     float rate, decay, shrink; // learning rate; weight decay as part of the gradient, or as a factor beside it
     float beta_1, beta_2, epsilon, scale;
+    float rest_1, rest_2; // 1 - beta, rounded once: 1 - 0.999f is wrong in the fifth digit
 
     Rule(const Task &task, int64_t step, bool corrects_bias)
         : rate(task.rate), decay(task.decay), shrink(task.shrink), beta_1(task.beta_1), beta_2(task.beta_2),
-          epsilon(task.epsilon), scale(1) {
+          epsilon(task.epsilon), scale(1), rest_1(1 - task.beta_1), rest_2(1 - task.beta_2) {
         if (!corrects_bias) return;
         double steps = task.steps_before + step + 1;
         rate = task.rate / (1 - std::pow(task.beta_1, steps));
@@ -209,8 +210,8 @@ struct Adam { // Kingma and Ba 2015; with shrink instead of decay AdamW, Loshchi
     static constexpr bool CORRECTS_BIAS = true;
     static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &b) {
         g += rule.decay * w;
-        a += (1 - rule.beta_1) * (g - a);
-        b = rule.beta_2 * b + (1 - rule.beta_2) * g * g;
+        a += rule.rest_1 * (g - a);
+        b = rule.beta_2 * b + rule.rest_2 * g * g;
         w = w * rule.shrink - rule.rate * over_root(a, b, rule.scale, rule.epsilon);
     }
 };
@@ -231,7 +232,7 @@ struct RMSprop { // Tieleman and Hinton 2012
     static constexpr bool CORRECTS_BIAS = false;
     static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &) {
         g += rule.decay * w;
-        a = rule.beta_2 * a + (1 - rule.beta_2) * g * g;
+        a = rule.beta_2 * a + rule.rest_2 * g * g;
         w -= rule.rate * over_root(g, a, 1, rule.epsilon);
     }
 };

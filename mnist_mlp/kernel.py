@@ -161,6 +161,8 @@ class Kernel:
 
     def _state(self, parameter: Tensor) -> dict[str, Tensor]:
         # What torch itself makes at the first step.
+        if not self.kind.moments:
+            return {}
         state = self.optimizer.state[parameter]
         if not state:
             if self.kind.counts_steps:
