@@ -2,8 +2,9 @@
 //
 // Weights lie in panels of a few vectors of output units: in each, a row for every input, and a last row for the bias,
 // whose input is always 1. A batch goes through in blocks of rows that stay in the cache. A tile of a gradient is still
-// in registers when the optimizer takes it: no gradient is stored unless a batch has several blocks. No sum depends on
-// how the tiles are shared out, so that the results are the same with any number of threads.
+// in registers when the optimizer takes it: no gradient is stored unless a batch has several blocks. Four of five pixels
+// are 0: where a whole side of a tile is, the product is left out, which changes no sum. No sum depends on how the tiles
+// are shared out either, so that the results are the same with any number of threads.
 
 #include <algorithm>
 #include <array>
@@ -15,6 +16,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -241,6 +243,11 @@ using Optimizer = OPTIMIZER; // -DOPTIMIZER=Adam
 
 // ---- Layers and the tiles of their matrix products, M rows by N vectors ----
 
+struct Places { // that a sum goes over
+    const int32_t *place;
+    int64_t count;
+};
+
 struct Panel {
     int64_t column, width; // where it begins and how wide it is, in floats
 };
@@ -275,15 +282,16 @@ struct Layer {
 
 // output[m, n] = sum over k of input[m, k] weights[k, n]
 template <int M, int N>
-__attribute__((noinline)) void forward_tile(const float *input, int64_t stride, const float *weights, int64_t inputs,
+__attribute__((noinline)) void forward_tile(const float *input, int64_t stride, const float *weights, Places inputs,
                                             float *output, int64_t output_stride) {
     Vector sums[M][N] = {};
-    for (int64_t k = 0; k < inputs; ++k, weights += N * WIDTH) {
-        if (M == 1 && input[k] == 0) continue; // four of five pixels
+    for (int64_t i = 0; i < inputs.count; ++i) {
+        int64_t k = inputs.place[i];
+        if (M == 1 && input[k] == 0) continue; // as half of the units with a ReLU are
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
-            for (int n = 0; n < N; ++n) sums[m][n] += input[m * stride + k] * at(weights + n * WIDTH);
+            for (int n = 0; n < N; ++n) sums[m][n] += input[m * stride + k] * at(weights + (k * N + n) * WIDTH);
     }
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m)
@@ -322,13 +330,15 @@ struct Weights {
 // one begins the batch, and given to the optimizer if it ends it.
 template <int M, int N>
 __attribute__((noinline)) void gradient_tile(const Rule &rule, const float *input, int64_t stride, const float *delta,
-                                             int64_t delta_stride, int64_t rows, Weights of, bool begins, bool ends) {
+                                             int64_t delta_stride, Places rows, Weights of, bool begins, bool ends) {
     Vector sums[M][N] = {};
-    for (int64_t row = 0; row < rows; ++row, input += stride, delta += delta_stride)
+    for (int64_t i = 0; i < rows.count; ++i) {
+        const float *in = input + rows.place[i] * stride, *out = delta + rows.place[i] * delta_stride;
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
-            for (int n = 0; n < N; ++n) sums[m][n] += input[m] * at(delta + n * WIDTH);
+            for (int n = 0; n < N; ++n) sums[m][n] += in[m] * at(out + n * WIDTH);
+    }
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
@@ -342,9 +352,9 @@ __attribute__((noinline)) void gradient_tile(const Rule &rule, const float *inpu
         }
 }
 
-using ForwardTile = void (*)(const float *, int64_t, const float *, int64_t, float *, int64_t);
+using ForwardTile = void (*)(const float *, int64_t, const float *, Places, float *, int64_t);
 using BackwardTile = void (*)(const Layer &, int64_t, int64_t, float *, const float *, int64_t);
-using GradientTile = void (*)(const Rule &, const float *, int64_t, const float *, int64_t, int64_t, Weights, bool, bool);
+using GradientTile = void (*)(const Rule &, const float *, int64_t, const float *, int64_t, Places, Weights, bool, bool);
 
 template <int M, size_t... N> constexpr auto forward_tiles(std::index_sequence<N...>) {
     return std::array<ForwardTile, VECTORS>{forward_tile<M, N + 1>...};
@@ -400,6 +410,10 @@ struct Training {
     const int64_t top, pixels, pixel_stride, block;
     std::vector<Layer> layers;
     Floats pixel_rows;
+    std::vector<int32_t> all;        // places, for the sums that leave nothing out
+    std::vector<int32_t> lit_pixels; // of each tile of rows: those that are not 0 in all of them, and the bias
+    std::vector<int32_t> lit_rows;   // of each tile of pixels: those in which not all of them are 0
+    std::vector<int64_t> lit_pixels_of, lit_rows_of; // their numbers
     std::vector<double> losses; // of a batch's tiles of rows
     std::vector<int64_t> correct;
     Barrier barrier;
@@ -415,6 +429,10 @@ struct Training {
         for (int64_t row = 0; row < block; ++row) pixel_rows[row * pixel_stride + pixels] = 1;
         int64_t tiles = quotient_up(task.batch, block) * quotient_up(block, ROWS);
         losses.resize(tiles), correct.resize(tiles);
+        all.resize(std::max(block, *std::max_element(task.sizes, task.sizes + task.layers) + 1));
+        std::iota(all.begin(), all.end(), 0);
+        lit_pixels_of.resize(quotient_up(block, ROWS)), lit_pixels.resize(lit_pixels_of.size() * (pixels + 1));
+        lit_rows_of.resize(quotient_up(pixels + 1, ROWS)), lit_rows.resize(lit_rows_of.size() * block);
     }
 
     float *input_of(int64_t l) { return l == 0 ? pixel_rows.get() : layers[l - 1].output.get(); }
@@ -476,16 +494,43 @@ struct Training {
             }
     }
 
-    // The pixels of the samples as fractions, a thread's share of them.
+    // The pixels of the samples as fractions, a thread's share of the rows, and which of them are lit.
     void load(int64_t thread, const int64_t *samples, int64_t rows) {
-        Share all = share(thread, rows * pixels);
-        for (int64_t row = all.begin / pixels; row * pixels < all.end; ++row) {
-            const uint8_t *image = task.images + samples[row] * pixels;
-            if (row + 1 < rows)
-                for (int64_t i = 0; i < pixels; i += 64) __builtin_prefetch(task.images + samples[row + 1] * pixels + i);
-            float *target = pixel_rows.get() + row * pixel_stride;
-            int64_t end = std::min(all.end - row * pixels, pixels);
-            for (int64_t i = std::max(all.begin - row * pixels, int64_t(0)); i < end; ++i) target[i] = image[i] / 255.0f;
+        Share mine = share(thread, quotient_up(rows, ROWS));
+        for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
+            const uint8_t *images[ROWS];
+            int64_t count = std::min<int64_t>(ROWS, rows - tile * ROWS);
+            for (int64_t m = 0; m < count; ++m) {
+                int64_t row = tile * ROWS + m;
+                images[m] = task.images + samples[row] * pixels;
+                float *target = pixel_rows.get() + row * pixel_stride;
+                for (int64_t i = 0; i < pixels; ++i) target[i] = images[m][i] / 255.0f;
+            }
+            int32_t *lit = lit_pixels.data() + tile * (pixels + 1);
+            int64_t number = 0;
+            for (int64_t i = 0; i < pixels; ++i) {
+                uint8_t any = 0;
+                for (int64_t m = 0; m < count; ++m) any |= images[m][i];
+                lit[number] = i, number += any != 0;
+            }
+            lit[number++] = pixels;
+            lit_pixels_of[tile] = number;
+        }
+    }
+
+    void list_lit_rows(int64_t thread, int64_t rows) {
+        int64_t tiles = lit_rows_of.size();
+        Share mine = share(thread, tiles);
+        for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
+            int32_t *lit = lit_rows.data() + tile * block;
+            int64_t number = 0;
+            for (int64_t row = 0; row < rows; ++row) {
+                const float *input = pixel_rows.get() + row * pixel_stride + tile * ROWS;
+                float any = 0; // what lies behind the bias is 0
+                for (int64_t m = 0; m < ROWS; ++m) any += input[m];
+                lit[number] = row, number += any != 0;
+            }
+            lit_rows_of[tile] = number;
         }
     }
 
@@ -494,9 +539,11 @@ struct Training {
         int64_t units = std::min(panel.width, layer.outputs - panel.column);
         for (int64_t row = tiles.begin * ROWS; row < std::min(tiles.end * ROWS, rows); row += ROWS) {
             int64_t count = std::min<int64_t>(ROWS, rows - row);
+            Places inputs{all.data(), layer.inputs + 1};
+            if (l == 0) inputs = {lit_pixels.data() + row / ROWS * (pixels + 1), lit_pixels_of[row / ROWS]};
             std::get<0>(TILES)[count - 1][panel.width / WIDTH - 1](
                 input_of(l) + row * input_stride_of(l), input_stride_of(l),
-                layer.weights.get() + layer.place(panel, 0), layer.inputs + 1,
+                layer.weights.get() + layer.place(panel, 0), inputs,
                 layer.output.get() + row * layer.stride + panel.column, layer.stride);
             for (int64_t r = row; layer.activate != nullptr && r < row + count; ++r) {
                 int64_t place = r * layer.stride + panel.column;
@@ -538,8 +585,8 @@ struct Training {
                 int64_t count = std::min<int64_t>(ROWS, row + rows - r), place = r * below.stride + panel.column;
                 std::get<0>(TILES)[count - 1][panel.width / WIDTH - 1](
                     layer.delta.get() + r * layer.stride, layer.stride,
-                    layer.transposed.get() + layer.outputs * panel.column, layer.outputs, below.delta.get() + place,
-                    below.stride);
+                    layer.transposed.get() + layer.outputs * panel.column, {all.data(), layer.outputs},
+                    below.delta.get() + place, below.stride);
                 for (int64_t i = place; i < place + count * below.stride; i += below.stride)
                     for (int64_t k = i; k < i + panel.width; ++k) below.delta[k] *= below.slope[k];
             }
@@ -552,9 +599,11 @@ struct Training {
             share_panels(thread, layer, quotient_up(inputs, ROWS), [&](const Panel &panel, Share tiles) {
                 for (int64_t input = tiles.begin * ROWS; input < std::min(tiles.end * ROWS, inputs); input += ROWS) {
                     int64_t place = layer.place(panel, input), count = std::min<int64_t>(ROWS, inputs - input);
+                    Places places{all.data(), rows};
+                    if (l == 0) places = {lit_rows.data() + input / ROWS * block, lit_rows_of[input / ROWS]};
                     std::get<2>(TILES)[count - 1][panel.width / WIDTH - 1](
                         rule, input_of(l) + input, input_stride_of(l), layer.delta.get() + panel.column, layer.stride,
-                        rows,
+                        places,
                         {layer.weights.get() + place, layer.first.get() + place, layer.second.get() + place,
                          layer.gradient.get() + place},
                         begins, ends);
@@ -571,6 +620,7 @@ struct Training {
         for (int64_t l = 1; l <= top && from == 0; ++l)
             if (layers[l].transposed) transpose(thread, l);
         barrier.wait();
+        list_lit_rows(thread, rows);
         for (int64_t l = 0; l < top; ++l) {
             share_panels(thread, layers[l], tiles, [&](const Panel &panel, Share mine) { forward(l, panel, mine, rows); });
             barrier.wait();
