@@ -61,6 +61,8 @@ class MNISTClassifier(lightning.LightningModule):
     """
 
     totals: Totals
+    steps_by: str = "Lightning"
+    """What takes the optimizer steps, as a run's record names it."""
 
     def __init__(self, model: dict[str, Any], optimizer: dict[str, Any]) -> None:
         super().__init__()

@@ -51,6 +51,7 @@ class ChunkedClassifier(MNISTClassifier):
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         self.take_steps: Kernel | Eager = self._kernel_or_eager(optimizer)
+        self.steps_by = self.take_steps.title
 
     def _kernel_or_eager(self, optimizer: Optimizer) -> "Kernel | Eager":
         try:
@@ -89,6 +90,8 @@ class Eager:
         classifier: gives loss and right answers.
         optimizer: of its parameters.
     """
+
+    title = "PyTorch"
 
     def __init__(self, classifier: MNISTClassifier, optimizer: Optimizer) -> None:
         self.classifier = classifier
@@ -134,6 +137,8 @@ class Graph(Eager):
     Raises:
         Unavailable: the optimizer is not one of which that is known.
     """
+
+    title = "CUDA graph"
 
     def __init__(self, classifier: MNISTClassifier, optimizer: Optimizer) -> None:
         kernel.kind_of(optimizer)

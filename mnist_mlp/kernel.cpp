@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <new>
 #include <numeric>
@@ -42,7 +41,7 @@ VECTORIZED float erff(float) noexcept;
 extern "C" struct Task {
     int64_t layers;
     const int64_t *sizes;       // layers + 1: the pixels, the hidden layers, the digits
-    const int64_t *activations; // of the hidden layers, numbers of ACTIVATIONS
+    const int64_t *activations; // of the hidden layers, places in ACTIVATIONS
     float *const *parameters;   // the weights [outputs, inputs] and the biases, in turn, of each layer
     float *const *first;        // the optimizer's moments in the same order, null where it has none
     float *const *second;
@@ -104,13 +103,8 @@ float sum(Vector vector) {
 // value / (sqrt(square) * scale + epsilon)
 Vector over_root(Vector value, Vector square, float scale, float epsilon) {
 #if defined(__AVX512F__)
-    // The processor's 14-bit estimates and a Newton step for each: float32's precision in half the time.
-    constexpr float NOT_ZERO = std::numeric_limits<float>::min(); // of which the inverse is finite
-    Vector x = reinterpret_cast<Vector>(_mm512_max_ps(reinterpret_cast<__m512>(square), _mm512_set1_ps(NOT_ZERO)));
-    Vector estimate = reinterpret_cast<Vector>(_mm512_rsqrt14_ps(reinterpret_cast<__m512>(x)));
-    Vector root = x * estimate;
-    root += 0.5f * root * (1.0f - root * estimate);
-    Vector divisor = root * scale + epsilon;
+    // The divider takes the root; the quotient is an estimate of 14 bits and a Newton step, elsewhere at the same time.
+    Vector divisor = reinterpret_cast<Vector>(_mm512_sqrt_ps(reinterpret_cast<__m512>(square))) * scale + epsilon;
     Vector inverse = reinterpret_cast<Vector>(_mm512_rcp14_ps(reinterpret_cast<__m512>(divisor)));
     inverse += inverse * (1.0f - divisor * inverse);
     return value * inverse;
@@ -186,7 +180,7 @@ struct Softsign {
     }
 };
 
-constexpr Activate ACTIVATIONS[] = { // in the order of activation.py
+constexpr Activate ACTIVATIONS[] = { // in the order of kernel.py
     activate<ReLU>, activate<Sigmoid>, activate<Tanh>, activate<LeakyReLU>, activate<ELU>,      activate<SELU>,
     activate<GELU>, activate<SiLU>,    activate<Mish>, activate<Softplus>,  activate<Softsign>,
 };
@@ -208,38 +202,41 @@ struct Rule {
     }
 };
 
-struct Adam { // Kingma and Ba 2015; with shrink instead of decay AdamW, Loshchilov and Hutter 2019
+struct Adam { // Kingma and Ba 2015
     static constexpr bool CORRECTS_BIAS = true;
     static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &b) {
-        g += rule.decay * w;
         a += rule.rest_1 * (g - a);
         b = rule.beta_2 * b + rule.rest_2 * g * g;
-        w = w * rule.shrink - rule.rate * over_root(a, b, rule.scale, rule.epsilon);
+        w -= rule.rate * over_root(a, b, rule.scale, rule.epsilon);
     }
 };
 struct SGD {
     static constexpr bool CORRECTS_BIAS = false;
-    static void update(const Rule &rule, Vector g, Vector &w, Vector &, Vector &) {
-        w -= rule.rate * (g + rule.decay * w);
-    }
+    static void update(const Rule &rule, Vector g, Vector &w, Vector &, Vector &) { w -= rule.rate * g; }
 };
 struct Momentum {
     static constexpr bool CORRECTS_BIAS = false;
     static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &) {
-        a = rule.beta_1 * a + (g + rule.decay * w);
+        a = rule.beta_1 * a + g;
         w -= rule.rate * a;
     }
 };
 struct RMSprop { // Tieleman and Hinton 2012
     static constexpr bool CORRECTS_BIAS = false;
     static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &) {
-        g += rule.decay * w;
         a = rule.beta_2 * a + rule.rest_2 * g * g;
         w -= rule.rate * over_root(g, a, 1, rule.epsilon);
     }
 };
+template <class Undecayed> struct Decayed : Undecayed { // shrink instead of decay: Loshchilov and Hutter 2019
+    static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &b) {
+        g += rule.decay * w;
+        w *= rule.shrink;
+        Undecayed::update(rule, g, w, a, b);
+    }
+};
 
-using Optimizer = OPTIMIZER; // -DOPTIMIZER=Adam
+using Optimizer = OPTIMIZER; // -DOPTIMIZER=Adam or -DOPTIMIZER=Decayed<Adam>
 
 // ---- Layers and the tiles of their matrix products, M rows by N vectors ----
 

@@ -3,7 +3,6 @@
 import ctypes
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -18,7 +17,8 @@ from platformdirs import user_cache_path
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from mnist_mlp.activation import ACTIVATIONS, one_per_layer
+from mnist_mlp import machine
+from mnist_mlp.activation import one_per_layer
 from mnist_mlp.data import Chunk
 from mnist_mlp.mlp import MLP
 
@@ -35,6 +35,20 @@ OPTIONS = [
     "-fPIC",
     "-pthread",
 ]
+ACTIVATIONS = (
+    "relu",
+    "sigmoid",
+    "tanh",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "softsign",
+)
+"""Those that the kernel knows, in its order."""
 WORK_OF_A_THREAD = 2_500_000
 """Multiplications in a step from which one more thread is worth waiting for it; some 25 microseconds."""
 
@@ -97,18 +111,23 @@ class Kernel:
         optimizer: of the network's parameters.
 
     Raises:
-        Unavailable: no compiler, or an optimizer that the kernel does not know.
+        Unavailable: no compiler, or an optimizer or activation that the kernel does not know.
     """
+
+    title = "compiled kernel"
 
     def __init__(self, network: MLP, activation: str | list[str], optimizer: Optimizer) -> None:
         self.kind = kind_of(optimizer)
-        self.library = compiled(self.kind.name)
+        decays = optimizer.param_groups[0]["weight_decay"] != 0
+        self.library = compiled(f"Decayed<{self.kind.name}>" if decays else self.kind.name)
         self.optimizer = optimizer
         layers = network.linear_layers()
         self.parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
         self.sizes = torch.tensor([layers[0].in_features, *(layer.out_features for layer in layers)])
         names = one_per_layer(activation, len(layers) - 1)
-        self.activations = torch.tensor([list(ACTIVATIONS).index(name) for name in names], dtype=torch.int64)
+        if unknown := set(names).difference(ACTIVATIONS):
+            raise Unavailable(f"the compiled kernel does not know {unknown.pop()}")
+        self.activations = torch.tensor([ACTIVATIONS.index(name) for name in names], dtype=torch.int64)
 
     def __call__(self, chunk: Chunk) -> Steps:
         """Take the steps; they end at a loss that is not finite, after its step.
@@ -217,8 +236,9 @@ def compiled(optimizer: str) -> ctypes.CDLL:
     if not compiler or shutil.which(compiler[0]) is None:
         raise Unavailable(f"there is no C++ compiler{f' {compiler[0]}' if compiler else ''}")
     command = [*compiler, *OPTIONS, f"-DOPTIMIZER={optimizer}", str(SOURCE)]
-    made_from = [SOURCE.read_text(), *command[:-1], _processor()]
-    name = f"kernel-{optimizer.lower()}-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.so"
+    # A home directory may be shared by machines of which one lacks the instructions of another.
+    made_from = [SOURCE.read_text(), *command[:-1], machine.instructions()]
+    name = f"kernel-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.so"
     library = Path(user_cache_path("mnist_mlp")) / name
     try:
         if not library.exists():
@@ -236,15 +256,6 @@ def compiled(optimizer: str) -> ctypes.CDLL:
     loaded.train.argtypes = [ctypes.POINTER(Task)]
     loaded.train.restype = ctypes.c_int64
     return loaded
-
-
-def _processor() -> str:
-    # A home directory may be shared by machines of which one lacks the instructions of another.
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return platform.platform() + platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
 
 
 def _pointers(tensors: list[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":

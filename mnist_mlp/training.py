@@ -2,19 +2,15 @@
 
 import logging
 import os
-import platform
 import random
 import shutil
 import signal
-import subprocess
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -25,7 +21,7 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from mnist_mlp import engine, terminal
+from mnist_mlp import engine, machine, terminal
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config import Config
 from mnist_mlp.data import MNISTDataModule
@@ -96,10 +92,10 @@ def _train(config: Config, run: Run, first_process: bool) -> Result:
                 fit_seconds=sum((epoch.seconds for epoch in history.epochs), 0.0),
                 optimizer_steps=trainer.global_step,
                 parameters=sum(parameter.numel() for parameter in model.parameters()),
-                hardware=_hardware(trainer),
-                versions=_versions(),
+                hardware=_hardware(trainer, model),
+                versions=machine.versions(),
                 started=started,
-                git=_commit(),
+                git=machine.commit(),
             )
             if first_process:
                 run.write(result)
@@ -186,8 +182,9 @@ def isolated(config: Config) -> Iterator[None]:
         torch.manual_seed(config.seed)
         np.random.seed(config.seed)
         random.seed(config.seed)
-        if config.trainer.threads != "auto":
-            torch.set_num_threads(config.trainer.threads)
+        # What torch takes by itself is less where jobs of a sweep share the cores.
+        own = min(threads, machine.cores())
+        torch.set_num_threads(own if config.trainer.threads == "auto" else config.trainer.threads)
         try:
             yield
         finally:
@@ -202,40 +199,18 @@ def _device(trainer: lightning.Trainer) -> str:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' if threads != 1 else ''}"
 
 
-def _hardware(trainer: lightning.Trainer) -> dict[str, Any]:
+def _hardware(trainer: lightning.Trainer, model: MNISTClassifier) -> dict[str, Any]:
     device = trainer.strategy.root_device
     return {
         "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "cpu": _cpu(),
+        "cpu": machine.processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "processes": trainer.world_size,
+        "steps_by": model.steps_by,
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _versions() -> dict[str, str]:
-    packages = ("mnist-mlp", "torch", "lightning", "torchvision", "hydra-core", "numpy")
-    return {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
-
-
-def _commit() -> str | None:
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    describe = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    try:
-        return subprocess.run(describe, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git here, or no commit yet
-        return None

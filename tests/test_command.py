@@ -23,6 +23,7 @@ Command = Callable[..., int]
         (["model.activation=[relu,tahn]"], "did you mean tanh?"),
         (["activation=[relu,tanh]"], "a list goes to model.activation=[relu,tanh]"),
         (["model=deep5", "activation=relu_tanh"], "activation names 2 (relu, tanh), but hidden_sizes has 5"),
+        (["optimizer=momentum", "optimizer.betas=[0,1]"], "there is no key optimizer.betas"),
         (["optimizer.epss=1"], "did you mean optimizer.eps?"),
         (["+foo=1"], "+foo=1: no key can be added there"),
         (["overwrite=maybe"], "overwrite=maybe: overwrite is true or false"),

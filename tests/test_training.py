@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import MNISTDataModule
+from mnist_mlp.machine import cores
 
 Command = Callable[..., int]
 
@@ -158,6 +159,30 @@ def test_a_run_puts_back_seeds_threads_and_signals(command: Command) -> None:
     assert (np.random.get_state()[1].tolist(), torch.get_num_threads()) == before[1:]
     assert signal.getsignal(signal.SIGINT) is handler
     assert dict(os.environ) == environment
+
+
+def test_a_key_of_the_chosen_optimizer_can_be_set(command: Command, tmp_path: Path) -> None:
+    assert command(*SHORT, "optimizer=momentum", "optimizer.momentum=0.5") == 0
+    (result,) = results(tmp_path / "runs").values()
+    assert result["config"]["optimizer"]["momentum"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("override", "steps_by"),
+    [("trainer.steps_per_execution=auto", "compiled kernel"), ("trainer.steps_per_execution=1", "Lightning")],
+)
+def test_the_record_says_what_took_the_steps(override: str, steps_by: str, command: Command, tmp_path: Path) -> None:
+    assert command(*SHORT, override) == 0
+    (result,) = results(tmp_path / "runs").values()
+    assert result["hardware"]["steps_by"] == steps_by
+
+
+def test_the_jobs_of_a_parallel_sweep_share_the_cores(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    sweep = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1", *SHORT, f"runs_dir={tmp_path}"]
+    subprocess.run([sys.executable, str(ROOT / "train.py"), *sweep], check=True, env=environment)
+    found = results(tmp_path).values()
+    assert [result["hardware"]["threads"] for result in found] == [max(1, cores() // 2)] * 2
 
 
 def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(

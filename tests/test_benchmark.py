@@ -1,0 +1,68 @@
+"""The benchmark measures, skips what is not installed, and its table is the README's."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+SCRIPT = ROOT / "scripts" / "benchmark.py"
+DOCS = ROOT / "docs"
+
+
+def benchmark(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
+
+
+def test_it_measures_this_project_and_the_peers_that_are_installed(tmp_path: Path) -> None:
+    done = benchmark("--parts=steps", "--batches=10000", "--rounds=1", "--contenders=here,torch", f"--out={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "benchmark.json").read_text())["steps"]
+    assert found["rounds"] == 1
+    for name in ("here", "torch"):
+        (seconds,) = found["seconds_a_step"][name]["10000"]
+        assert 0 < seconds < 60
+    assert (tmp_path / "benchmark.md").read_text() in done.stdout
+    assert "plain PyTorch" in done.stdout
+
+
+def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import benchmark
+    import contenders
+
+    monkeypatch.setattr(contenders.Jax, "needs", ("no_such_package",))
+    said: list[str] = []
+    monkeypatch.setattr(benchmark, "progress", said.append)
+    assert not benchmark.installed("jax")
+    assert said == ["jax is skipped: no_such_package is not installed; pip install -e .[bench]"]
+    assert benchmark.installed("torch")
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ("--contenders=jacks", "'jacks' is none of here, lightning, torch, keras, jax"),
+        ("--batches=2", "'2' is none of 1, 25, 100, 10000"),
+        ("--parts=", "'' is none of start, steps, lab"),
+        ("--rounds=0", "'0' is not a whole number of at least 1"),
+    ],
+)
+def test_what_it_does_not_know_is_said_with_status_2(argument: str, line: str) -> None:
+    done = benchmark(argument)
+    assert done.returncode == 2
+    assert line in done.stderr
+
+
+def test_the_readme_shows_the_published_table() -> None:
+    sys.path.insert(0, str(SCRIPT.parent))
+    try:
+        from benchmark import LAYOUTS
+    finally:
+        sys.path.remove(str(SCRIPT.parent))
+    published = json.loads((DOCS / "benchmark.json").read_text())
+    tables = [LAYOUTS[part](published[part]) for part in ("start", "steps", "lab")]
+    assert (DOCS / "benchmark.md").read_text() == "\n\n".join(tables) + "\n"
+    assert LAYOUTS["steps"](published["steps"]) in (ROOT / "README.md").read_text()
