@@ -74,7 +74,8 @@ class ChunkedClassifier(MNISTClassifier):
         # The last batch of an epoch may be smaller than the others.
         sizes = torch.full_like(steps.losses, batch.size)
         sizes[-1] = min(batch.size, len(batch.rows) - (done - 1) * batch.size)
-        self.totals.add(steps.losses.sum(), steps.correct.sum(), int(sizes.sum()) if done else 0)
+        loss_sum = steps.losses.sum(dtype=self.totals.sums.dtype)
+        self.totals.add(loss_sum, steps.correct.sum(), min(len(batch.rows), done * batch.size))
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for count in (progress.total, progress.current):
             count.ready += done
