@@ -494,22 +494,17 @@ struct Training {
     // The pixels of the samples as fractions, a thread's share of the rows, and which of them are lit.
     void load(int64_t thread, const int64_t *samples, int64_t rows) {
         Share mine = share(thread, quotient_up(rows, ROWS));
+        std::vector<uint8_t> any(pixels);
         for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
-            const uint8_t *images[ROWS];
-            int64_t count = std::min<int64_t>(ROWS, rows - tile * ROWS);
-            for (int64_t m = 0; m < count; ++m) {
-                int64_t row = tile * ROWS + m;
-                images[m] = task.images + samples[row] * pixels;
+            std::fill(any.begin(), any.end(), 0);
+            for (int64_t row = tile * ROWS; row < std::min((tile + 1) * ROWS, rows); ++row) {
+                const uint8_t *image = task.images + samples[row] * pixels;
                 float *target = pixel_rows.get() + row * pixel_stride;
-                for (int64_t i = 0; i < pixels; ++i) target[i] = images[m][i] / 255.0f;
+                for (int64_t i = 0; i < pixels; ++i) target[i] = image[i] / 255.0f, any[i] |= image[i];
             }
             int32_t *lit = lit_pixels.data() + tile * (pixels + 1);
             int64_t number = 0;
-            for (int64_t i = 0; i < pixels; ++i) {
-                uint8_t any = 0;
-                for (int64_t m = 0; m < count; ++m) any |= images[m][i];
-                lit[number] = i, number += any != 0;
-            }
+            for (int64_t i = 0; i < pixels; ++i) lit[number] = i, number += any[i] != 0;
             lit[number++] = pixels;
             lit_pixels_of[tile] = number;
         }
