@@ -2,14 +2,15 @@
 
 import argparse
 import gc
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import hydra
 import yaml
@@ -29,6 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_mlp.config import Config, describe, keys, label, nearest, problems, shown
 from mnist_mlp.problem import Problem
+from mnist_mlp.sweep import Sweep
 
 PACKAGE = Path(__file__).resolve().parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
@@ -49,10 +51,17 @@ def main() -> None:
 
                 print(text(loader(), CONF / "question"), end="")
                 return
-            found = check(arguments)
-        if found:
-            raise Problem("\n".join(found))
-        run()
+            launch = check(arguments)
+        if launch.problems:
+            raise Problem("\n".join(launch.problems))
+        if not launch.sweeps or arguments.cfg or arguments.info or arguments.hydra_help:
+            run()
+            return
+        sweep = Sweep(launch.configs)
+        with sweep.display() if launch.parallel else nullcontext():
+            run()
+        print(sweep.table())
+        sys.exit(0 if sweep.complete else 1)
     except Problem as problem:
         print(problem, file=sys.stderr)
         sys.exit(2)
@@ -62,19 +71,42 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def run(composed: DictConfig) -> float:
-    """Run one job that Hydra composed; give its validation accuracy, for sweepers."""
-    config = typed(composed)
-    experiment = HydraConfig.get().runtime.choices.get("experiment")
-    config.name = label(config, reference(experiment))
+    """Run one job that Hydra composed; give its validation accuracy, for sweepers.
+
+    A job of a sweep that fails does not stop the others, unless `fail_fast` says so.
+    """
+    hydra_config = HydraConfig.get()
+    config = labelled(composed, hydra_config)
+    sweeps = hydra_config.mode == RunMode.MULTIRUN
     try:
-        return training_function()(config)
+        return training_function()(config, show=not (sweeps and in_parallel(hydra_config)))
     except Problem as problem:
         print(problem, file=sys.stderr)
-        sys.exit(2)
+        if not sweeps or config.fail_fast:
+            sys.exit(1 if sweeps else 2)
+    except Exception as error:
+        if not sweeps:
+            raise
+        print(f"failed: {config.name}, seed {config.seed}: {type(error).__name__}: {error}", file=sys.stderr)
+        if config.fail_fast:
+            sys.exit(1)
+    return math.nan
+
+
+def labelled(composed: DictConfig, hydra_config: Any) -> Config:
+    """Resolve a job's configuration, with the label of its folder as its name."""
+    config = typed(composed)
+    config.name = label(config, reference(hydra_config.runtime.choices.get("experiment")))
+    return config
+
+
+def in_parallel(hydra_config: Any) -> bool:
+    """Whether jobs run beside each other, by another launcher than Hydra's own."""
+    return not str(hydra_config.launcher.get("_target_")).endswith(".BasicLauncher")
 
 
 @cache
-def training_function() -> Callable[[Config], float]:
+def training_function() -> Callable[..., float]:
     """Import torch and Lightning, and give what trains a run.
 
     Their many objects stay for good: to look for garbage among them takes a sixth of the time of the import, and more
@@ -125,10 +157,28 @@ def reference(experiment: str | None) -> Config:
     return typed(compose([f"experiment={experiment}"] if experiment else []))
 
 
-def check(arguments: argparse.Namespace) -> list[str]:
-    """List everything that is wrong with a command line, each in one line, before anything is run or written."""
+class Launch(NamedTuple):
+    """What a command line starts: what is wrong with it, or its jobs.
+
+    Attributes:
+        problems: each in one line.
+        configs: of the jobs.
+        sweeps: whether they are a sweep's.
+        parallel: whether they run beside each other.
+    """
+
+    problems: list[str]
+    configs: list[Config]
+    sweeps: bool = False
+    parallel: bool = False
+
+
+def check(arguments: argparse.Namespace) -> Launch:
+    """Compose every job of a command line, and list everything that is wrong before anything is run or written."""
     found: list[str] = []
     sound: list[str] = []
+    configs: list[Config] = []
+    sweeps = parallel = False
     parsed = [(text, *parse(text)) for text in arguments.overrides]
     known = with_options([override for _, override, problem in parsed if problem is None])
     for text, override, problem in parsed:
@@ -139,13 +189,19 @@ def check(arguments: argparse.Namespace) -> list[str]:
             sound.append(text)
     try:
         for job in jobs(sound, arguments.multirun):
-            config = typed(compose(job))
-            found += [line for line in problems(config) + problems_of_folder(config.runs_dir) if line not in found]
+            composed = compose(job)
+            sweeps = arguments.multirun or composed.hydra.mode == RunMode.MULTIRUN
+            config = typed(composed)
+            lines = problems(config) + problems_of_folder(config.runs_dir) + problems_of_devices(config, sweeps)
+            found += [line for line in lines if line not in found]
+            if not found:
+                configs.append(labelled(composed, composed.hydra))
+            parallel = in_parallel(composed.hydra)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         found += [problem_of_composition(error), *problems_one_by_one(sound)]
     except Problem as problem:
         found += [str(problem), *problems_one_by_one(sound)]
-    return found
+    return Launch(found, configs, sweeps, parallel)
 
 
 def problems_one_by_one(overrides: list[str]) -> list[str]:
@@ -237,6 +293,16 @@ def problems_of_folder(runs_dir: str) -> list[str]:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
     return [f"runs_dir={runs_dir}: {there} is not a folder that can be written to"]
+
+
+def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
+    """Say whether several devices are asked for in a sweep."""
+    if not sweeps or not (config.trainer.strategy == "ddp" or config.trainer.devices not in (1, "auto")):
+        return []
+    # Lightning starts the other processes of a run by its command line, which would start the whole sweep again.
+    return [
+        f"trainer.devices={config.trainer.devices}: several devices train one run, not a sweep; launch its jobs singly"
+    ]
 
 
 def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:

@@ -130,6 +130,7 @@ class Config:
     test: str = key("weights that are tested: the last, or those of the best validation", Names(("last", "best")))
     runs_dir: str = key("folder of the runs")
     overwrite: bool = key("train again what is finished")
+    fail_fast: bool = key("end a sweep at the first job that fails")
     model: ModelConfig = key("the layers")
     optimizer: dict[str, Any] = key("a partial of a torch.optim class")
     data: DataConfig = key("the protocol")

@@ -2,10 +2,13 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from mnist_mlp.config import Config, identity
@@ -73,9 +76,40 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.id = identity(config)
-        runs_dir = Path(config.runs_dir).expanduser()
-        folders = sorted(path for path in runs_dir.glob(f"*-{self.id}") if path.is_dir())
-        self.folder = (folders[0] if folders else runs_dir / f"{config.name}-{self.id}") / f"seed{config.seed}"
+        self.runs_dir = Path(config.runs_dir).expanduser()
+        self.folder = self._find()
+
+    def _find(self) -> Path:
+        folders = sorted(path for path in self.runs_dir.glob(f"*-{self.id}") if path.is_dir())
+        folder = folders[0] if folders else self.runs_dir / f"{self.config.name}-{self.id}"
+        return folder / f"seed{self.config.seed}"
+
+    @contextmanager
+    def held(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Keep the run to this process. If another has it, call `waiting` and wait until that process ends or dies.
+
+        The operating system takes the lock from a process that is killed.
+        """
+        locks = self.runs_dir / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / self.id):  # two labels of one configuration at once: the first names the folder
+            self.folder = self._find()
+            self.folder.parent.mkdir(exist_ok=True)
+        lock = FileLock(locks / f"{self.id}-seed{self.config.seed}")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def began(self) -> float:
+        """When the run was last begun, as a file's time; 0 if it never was."""
+        config = self.folder / "config.yaml"
+        return config.stat().st_mtime if config.exists() else 0
 
     @property
     def label(self) -> str:

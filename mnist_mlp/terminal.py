@@ -4,7 +4,6 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -14,16 +13,22 @@ from tqdm import tqdm
 from mnist_mlp.config import Config
 from mnist_mlp.history import History
 from mnist_mlp.lab import NotebookRun
-from mnist_mlp.runs import Result
+from mnist_mlp.runs import Result, Run
 
 log = logging.getLogger(__name__)
 
 
 class Terminal(Callback):
-    """Shows a bar of an epoch's optimizer steps while it runs, on a terminal, and logs a line when it ends."""
+    """Shows a bar of an epoch's optimizer steps while it runs, on a terminal, and logs a line when it ends.
 
-    def __init__(self, history: History) -> None:
+    Args:
+        history: has the figures of the epochs.
+        show: the bar.
+    """
+
+    def __init__(self, history: History, show: bool) -> None:
         self.history = history
+        self.show = show
         self.bar: Any = None
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
@@ -34,7 +39,7 @@ class Terminal(Callback):
             desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
             unit="step",
             leave=False,
-            disable=not (sys.stderr.isatty() and trainer.is_global_zero),
+            disable=not (self.show and sys.stderr.isatty()),
         )
 
     def on_train_batch_end(
@@ -66,21 +71,21 @@ class Terminal(Callback):
 
 
 @contextmanager
-def logging_to(file: Path | None) -> Iterator[Callable[[], None]]:
-    """Show what the package logs on standard output; None shows nothing, as in all but the first of several processes.
+def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
+    """Show what the package logs on standard output, if wanted; None logs nothing, as in all but one of many processes.
 
-    Gives a function that starts writing to `file` as well.
+    Gives a function that starts to write to the run's `train.log` as well.
     """
     package = logging.getLogger("mnist_mlp")
     level = package.level
-    package.setLevel(logging.INFO if file else logging.CRITICAL)
+    package.setLevel(logging.INFO if run else logging.CRITICAL)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)] if file else []
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout) if show else logging.NullHandler()]
     package.handlers += handlers
 
     def open_file() -> None:
-        assert file is not None
-        handlers.append(logging.FileHandler(file))
+        assert run is not None
+        handlers.append(logging.FileHandler(run.folder / "train.log"))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         package.addHandler(handlers[-1])
 

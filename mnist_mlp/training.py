@@ -33,8 +33,12 @@ from mnist_mlp.runs import SCHEMA, Result, Run, Status
 log = logging.getLogger(__name__)
 
 
-def train(config: Config) -> float:
+def train(config: Config, show: bool = True) -> float:
     """Train a configuration, or take up its finished result, and give its last validation accuracy.
+
+    Args:
+        config: of the run.
+        show: on the standard output, beside the run's own log.
 
     Returns:
         A fraction; NaN if the run diverged before its first epoch ended.
@@ -44,29 +48,46 @@ def train(config: Config) -> float:
         KeyboardInterrupt: the user ended the run; its result says so.
     """
     run = Run(config)
-    first_process = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts the others with a rank
-    with terminal.logging_to(run.folder / "train.log" if first_process else None) as open_log:
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # a process that Lightning has started beside the first
+        with terminal.logging_to(None, show=False):
+            return _accuracy(_train(config, run, show=False, first_process=False))
+    with terminal.logging_to(run, show) as open_log, run.held(lambda: log.info("waits for %s", run.folder)):
         result = None if config.overwrite else run.result()
         if result is None or result.status not in ("completed", "diverged"):
-            if first_process:
-                if not (run.checkpoints / "last.ckpt").exists() or config.overwrite:
-                    shutil.rmtree(run.folder, ignore_errors=True)
-                run.begin()
-                open_log()
-            result = _train(config, run, first_process)
+            if config.overwrite or not _can_go_on(run):
+                shutil.rmtree(run.folder, ignore_errors=True)
+            run.begin()
+            open_log()
+            result = _train(config, run, show, first_process=True)
         else:
             log.info("%s before: %s", result.status, run.folder)
         if result.epochs:
             log.info("\n%s\n%s\n", terminal.table(result, notebook_run_of(config)), run.folder)
+    return _accuracy(result)
+
+
+def _accuracy(result: Result) -> float:
     return result.epochs[-1].val_accuracy if result.epochs else float("nan")
 
 
-def _train(config: Config, run: Run, first_process: bool) -> Result:
+def _can_go_on(run: Run) -> bool:
+    last = run.checkpoints / "last.ckpt"
+    try:
+        torch.load(last, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return False
+    except Exception:  # whatever unpickling makes of what is left
+        log.warning("%s is damaged: the run begins anew", last)
+        return False
+    return True
+
+
+def _train(config: Config, run: Run, show: bool, first_process: bool) -> Result:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     history = History()
     with isolated(config):
         callbacks = list(instantiate(config.callbacks, _convert_="all").values())
-        trainer = _trainer(config, run, [history, *callbacks, terminal.Terminal(history)])
+        trainer = _trainer(config, run, [history, *callbacks, terminal.Terminal(history, show)])
         steps = engine.steps_per_execution(config, trainer, callbacks)
         classifier = MNISTClassifier if steps is None else engine.ChunkedClassifier
         model = classifier(asdict(config.model), config.optimizer)
@@ -134,7 +155,8 @@ def _trainer(config: Config, run: Run, callbacks: list[Callback]) -> lightning.T
         partial(save_dir=str(run.folder), name="", version="")
         for partial in instantiate(config.logger, _convert_="all").values()
     ]
-    checkpoints = [_checkpoint(run, "last", monitor=None), _checkpoint(run, "best", monitor="val_accuracy")]
+    # The last comes after the best, of which it holds the accuracy to go on with.
+    checkpoints = [_checkpoint(run, "best", monitor="val_accuracy"), _checkpoint(run, "last", monitor=None)]
     try:
         return lightning.Trainer(
             accelerator=config.trainer.accelerator,

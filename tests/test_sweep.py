@@ -1,0 +1,180 @@
+"""Sweeps: what happens to the others when a job fails, is killed, or is another process's too."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, SHORT
+from test_training import numbers, results, weights
+
+from mnist_mlp import training
+from mnist_mlp.runs import Run
+
+Command = Callable[..., int]
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    fit_and_test = training._fit_and_test
+
+    def failing(trainer: Any, model: Any, data: Any, run: Run, best: bool) -> Any:
+        if run.config.seed == seed:
+            raise RuntimeError("a cosmic ray")
+        return fit_and_test(trainer, model, data, run, best)
+
+    monkeypatch.setattr(training, "_fit_and_test", failing)
+
+
+def test_a_failing_job_does_not_stop_its_sweep(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*SHORT, "seed=2") == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        fail_at(patch, seed=0)
+        assert command("-m", *SHORT, "seed=0,1,2") == 1
+    shown = capsys.readouterr()
+    assert "failed: steps_per_epoch=2,epochs=1, seed 0: RuntimeError: a cosmic ray" in shown.err.splitlines()
+    table = re.split(r"job +test\n", shown.out)[1].splitlines()
+    assert [line.split()[0] for line in table[:3]] == ["failed", "completed", "reused"]
+    assert table[0].endswith("seed0  RuntimeError: a cosmic ray")
+    assert table[3] == "3 jobs: 1 failed, 1 completed, 1 reused"
+    (failed,) = tmp_path.glob("runs/*/seed0/result.json")
+    assert json.loads(failed.read_text())["reason"] == "RuntimeError: a cosmic ray"
+    assert command("-m", *SHORT, "seed=0,1,2") == 0
+    assert "3 jobs: 2 reused, 1 completed" in capsys.readouterr().out
+
+
+def test_fail_fast_ends_the_sweep(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_at(monkeypatch, seed=0)
+    assert command("-m", *SHORT, "seed=0,1", "fail_fast=true") == 1
+    assert not list(tmp_path.glob("runs/*/seed1"))
+
+
+def test_a_diverged_job_is_a_result(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("-m", *SHORT, "lr=1e30,0.001", "optimizer=sgd", "data.steps_per_epoch=9") == 0
+    assert "2 jobs: 1 diverged, 1 completed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("devices", [["trainer=ddp"], ["trainer.devices=2"]])
+def test_a_sweep_of_runs_on_several_devices_is_refused(
+    devices: list[str], command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command("-m", *devices, "seed=0,1") == 2
+    assert "several devices train one run, not a sweep" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def launch(*arguments: str) -> "subprocess.Popen[str]":
+    line = [sys.executable, str(ROOT / "train.py"), *arguments]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def read_until(process: "subprocess.Popen[str]", text: str) -> None:
+    assert process.stdout is not None
+    assert any(text in line for line in process.stdout)
+
+
+def test_a_sweep_killed_three_times_ends_as_an_undisturbed_one_does(tmp_path: Path) -> None:
+    sweep = ["question=q02", "seed=0,1", "epochs=3", "batch=20", "data.steps_per_epoch=400", "trainer=cpu"]
+    for moment in (["epoch 1/3"], ["epoch 2/3"], ["seconds", "epoch 1/3"]):
+        process = launch(*sweep, f"runs_dir={tmp_path / 'killed'}")
+        for text in moment:
+            read_until(process, text)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert len(results(tmp_path / "killed")) < 4
+    for name in ("killed", "undisturbed"):
+        process = launch(*sweep, f"runs_dir={tmp_path / name}")
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+    killed, undisturbed = results(tmp_path / "killed"), results(tmp_path / "undisturbed")
+    assert len(undisturbed) == 4
+    assert {name: numbers(result) for name, result in killed.items()} == {
+        name: numbers(result) for name, result in undisturbed.items()
+    }
+    for name in undisturbed:
+        ours, theirs = (
+            torch.load(tmp_path / kind / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+            for kind in ("killed", "undisturbed")
+        )
+        assert all(torch.equal(ours[key], value) for key, value in theirs.items())
+
+
+def test_of_two_processes_at_one_run_one_trains_and_the_other_takes_its_result(tmp_path: Path) -> None:
+    run = ["epochs=2", "batch=20", "data.steps_per_epoch=2000", "trainer=cpu", f"runs_dir={tmp_path}"]
+    first, second = launch(*run), launch(*run)
+    outputs = [process.communicate()[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert sum("epoch 1/2" in output for output in outputs) == 1
+    assert sum("completed before" in output for output in outputs) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"PK\x03" * 99]
+)
+def test_a_damaged_checkpoint_is_one_warning_and_the_run_begins_anew(
+    damage: Callable[[bytes], bytes], command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = [*SHORT, "epochs=2"]
+    assert command(*run) == 0
+    expected, (path,) = weights(tmp_path / "runs"), tmp_path.glob("runs/*/seed0/checkpoints/last.ckpt")
+    (record,) = tmp_path.glob("runs/*/seed0/result.json")
+    record.write_text(record.read_text()[:100])
+    path.write_bytes(damage(path.read_bytes()))
+    capsys.readouterr()
+    assert command(*run) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("is damaged") == 1
+    assert "epoch 1/2" in shown
+    assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "runs").items())
+
+
+def test_after_an_interruption_the_best_weights_are_still_the_best(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The second epoch is the best, and the run is interrupted in the third.
+    run = ["test=best", "lr=0.05", "optimizer=momentum", "epochs=4", "data.steps_per_epoch=8", "trainer=cpu"]
+    accuracies = iter([0.5, 0.9, 0.6, 0.7, 0.5, 0.9, 0.6, 0.7])
+    log_metrics = training.MNISTClassifier._log
+
+    def log(self: Any, stage: str) -> None:
+        if stage == "val":
+            self.metrics["val"] = self.metrics["val"]._replace(accuracy=next(accuracies))
+        log_metrics(self, stage)
+
+    monkeypatch.setattr(training.MNISTClassifier, "_log", log)
+    assert command(*run) == 0
+    ((_, undisturbed),) = results(tmp_path / "runs").items()
+    with monkeypatch.context() as patch:
+        taken = training.History.on_train_batch_end
+
+        def interrupt(self: Any, trainer: Any, *arguments: Any) -> None:
+            taken(self, trainer, *arguments)
+            if trainer.global_step > 16:
+                raise KeyboardInterrupt
+
+        patch.setattr(training.History, "on_train_batch_end", interrupt)
+        assert command(*run, "overwrite=true") == 130
+    assert command(*run) == 0
+    ((_, resumed),) = results(tmp_path / "runs").items()
+    assert resumed["test"] == undisturbed["test"]
+
+
+def test_what_is_half_written_is_not_taken_for_finished(command: Command, tmp_path: Path) -> None:
+    assert command(*SHORT) == 0
+    (record,) = tmp_path.glob("runs/*/seed0/result.json")
+    whole = record.read_text()
+    for text in ("", whole[:-20], "[]", '{"status": "completed"}', whole.replace('"epochs"', '"epoks"')):
+        record.write_text(text)
+        assert command(*SHORT) == 0
+        assert numbers(json.loads(record.read_text())) == numbers(json.loads(whole))
