@@ -36,6 +36,9 @@ PACKAGE = Path(__file__).resolve().parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 """The configuration files: in the package where a wheel is installed, beside it in a checkout."""
 
+EXTRAS = {"joblib": "parallel", "slurm": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""The extra of this package that brings each launcher."""
+
 
 def main() -> None:
     """Run the command line in `sys.argv`; exit with status 2 if it is wrong and 130 if it is interrupted."""
@@ -58,9 +61,11 @@ def main() -> None:
             run()
             return
         sweep = Sweep(launch.configs)
-        with sweep.display() if launch.parallel else nullcontext():
-            run()
-        print(sweep.table())
+        try:
+            with sweep.display() if launch.parallel else nullcontext():
+                run()
+        finally:
+            print(sweep.table())
         sys.exit(0 if sweep.complete else 1)
     except Problem as problem:
         print(problem, file=sys.stderr)
@@ -281,6 +286,10 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
             return f"{group}={shown(value)}: a list goes to model.activation={shown(value)}"
         several = isinstance(value, list) and group in ("logger", "callbacks")
         for option in value if several else [value]:
+            # conf/hydra/launcher/slurm.yaml is always there, what it extends only with the plugin.
+            brought = "submitit_slurm" if option == "slurm" else str(option)
+            if group == "hydra/launcher" and str(option) in EXTRAS and brought not in options:
+                return f"{group}={option}: install mnist-mlp[{EXTRAS[str(option)]}]"
             if str(option) not in options:
                 return f"{group}={shown(option)}: {group} is one of {', '.join(options)}{nearest(option, options)}"
     return None

@@ -64,7 +64,7 @@ class Sweep:
 
     @contextmanager
     def display(self) -> Iterator[None]:
-        """Show on a terminal how many jobs are done and running, and the time that is left, while they run elsewhere."""
+        """Show on a terminal how many jobs are done and running, and the time that is left."""
         began, ended = time.time(), threading.Event()
         bar = tqdm(total=len(self.configs), desc="jobs", unit="job", disable=None)
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
@@ -173,6 +174,7 @@ def _trainer(config: Config, run: Run, callbacks: list[Callback]) -> lightning.T
             num_sanity_val_steps=0,
             reload_dataloaders_every_n_epochs=1,  # each epoch has an order of its own
             use_distributed_sampler=False,  # the data module gives each process its share
+            plugins=[LightningEnvironment()],  # in a job of Slurm too, a run starts its processes itself
         )
     except MisconfigurationException as error:
         raise Problem(f"trainer: {' '.join(str(error).split())}") from error
@@ -200,6 +202,7 @@ def isolated(config: Config) -> Iterator[None]:
         # Lightning 2.6 with torch 2.14; nothing a user could do about.
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as it should
         warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
         torch.manual_seed(config.seed)
         np.random.seed(config.seed)

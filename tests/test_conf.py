@@ -41,7 +41,9 @@ def test_every_option_composes_and_instantiates(group: str, option: str) -> None
 
 
 def test_no_group_is_left_out() -> None:
-    assert sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir()) == sorted([*GROUPS, "question"])
+    assert sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir()) == sorted(
+        [*GROUPS, "hydra", "question"]
+    )
 
 
 def test_every_key_says_what_it_means() -> None:
