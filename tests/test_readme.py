@@ -31,6 +31,8 @@ def test_the_readme_has_the_commands_this_file_runs() -> None:
         "bash scripts/test.sh",
         "bash scripts/train.sh",
         "python scripts/benchmark.py",
+        "python scripts/report.py --language es",
+        "python scripts/reproduce.py",
         ON_A_CLUSTER,
         "tensorboard --logdir runs",
     ]

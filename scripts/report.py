@@ -1,0 +1,119 @@
+"""Make the report of the ten questions from the runs there are: tables, figures and answers.
+
+    python scripts/report.py
+    python scripts/report.py --questions q01,q05 --seeds 3 --protocol mnist --language es
+
+Overrides that the runs were trained with follow after `--`, as in `-- epochs=10`.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+try:
+    from mnist_mlp.problem import Problem
+    from mnist_mlp.report import write
+    from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, gather, nearest_of
+    from mnist_mlp.words import LANGUAGES
+except ModuleNotFoundError as error:
+    print(f"{error.name} is not installed: pip install -e .[report]", file=sys.stderr)
+    sys.exit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, with the nearest name that is right."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        if unknown != message.split()[0]:
+            name = unknown.partition("=")[0]
+            message = f"{name}: there is no such option{nearest_of(name, list(self._option_string_actions))}"
+        print(message.removeprefix("argument "), file=sys.stderr)
+        sys.exit(2)
+
+
+def one_of(names: tuple[str, ...]) -> Any:
+    """Make the type of an option that takes one of some names."""
+
+    def name(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(names)}{nearest_of(text, names)}")
+        return text
+
+    return name
+
+
+def some_of(names: tuple[str, ...]) -> Any:
+    """Make the type of an option that takes some of some names, with commas."""
+    one = one_of(names)
+    return lambda text: list(dict.fromkeys(one(word.strip()) for word in text.split(",")))
+
+
+def whole_number(text: str) -> int:
+    """Read a number of seeds."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return int(text)
+
+
+def parser(description: str, seeds: int | None) -> Parser:
+    """Make the parser that report.py and reproduce.py share.
+
+    Args:
+        description: what the script does.
+        seeds: how many there are if the user does not say; None means those found.
+    """
+    made = Parser(description=description, allow_abbrev=False)
+    found = "those there are" if seeds is None else str(seeds)
+    made.add_argument("--questions", type=some_of(QUESTIONS), help="as in q01,q05; all if it is not given")
+    made.add_argument("--seeds", type=whole_number, default=seeds, help=f"their number, from seed 0 on ({found})")
+    made.add_argument("--protocol", type=one_of((*PROTOCOLS, "both")), help="mnist, notebook or both")
+    made.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
+    made.add_argument("--out", type=Path, help="folder of the report (report, in the folder of the runs)")
+    made.add_argument("--language", type=one_of(LANGUAGES), default="en", help="en or es (en)")
+    made.add_argument("overrides", nargs="*", help="after --: overrides of train.py, the same for all runs")
+    return made
+
+
+def protocols_of(arguments: argparse.Namespace) -> list[str] | None:
+    """Give the protocols that are asked for; None if none is."""
+    return list(PROTOCOLS) if arguments.protocol == "both" else arguments.protocol and [arguments.protocol]
+
+
+def make(study: Study, arguments: argparse.Namespace, script: str) -> None:
+    """Write the report and say where it is.
+
+    Raises:
+        Problem: there is nothing to report, or it cannot be written.
+    """
+    if not any(study.results()):
+        asked = f" of {', '.join(arguments.questions)}" if arguments.questions else ""
+        raise Problem(f"{arguments.runs_dir}: there are no runs{asked}; python scripts/reproduce.py trains them")
+    folder = arguments.out or Path(arguments.runs_dir).expanduser() / "report"
+    try:
+        write(study, folder, shlex.join(["python", f"scripts/{script}", *sys.argv[1:]]), arguments.language)
+    except OSError as error:
+        raise Problem(f"{folder}: the report cannot be written there: {error.strerror}") from error
+    print(folder / "report.html")
+
+
+def main() -> None:
+    """Read the command line, find the runs, write."""
+    assert __doc__
+    arguments = parser(__doc__.splitlines()[0], seeds=None).parse_args()
+    seeds = None if arguments.seeds is None else range(arguments.seeds)
+    try:
+        study = gather(
+            arguments.questions, protocols_of(arguments), seeds, arguments.runs_dir, tuple(arguments.overrides)
+        )
+        make(study, arguments, "report.py")
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""One command trains what is missing and makes the report; another makes the report alone."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+SHORT = ["--", "data.steps_per_epoch=2", "epochs=1"]
+
+
+def script(name: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a script in a folder."""
+    line = [sys.executable, str(ROOT / "scripts" / name), *arguments]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=dict(os.environ))
+
+
+def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> None:
+    asked = ["--questions", "q02", "--seeds", "1", "--out", "made"]
+    done = script("reproduce.py", *asked, *SHORT, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "run 4 of 4: q02, q02,protocol=notebook,steps_per_epoch=2,epochs=1, seed 0" in done.stdout
+    assert "4 jobs: 4 completed" in done.stdout
+    assert done.stdout.splitlines()[-1] == "made/report.html"
+    report = (tmp_path / "made" / "report.md").read_text()
+    command = f"python scripts/reproduce.py {' '.join([*asked, *SHORT])}"
+    assert f"- command: {command}\n" in report
+    assert "| hidden layers 200-200-200 (q02) | notebook | 1 |" in report
+    records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/seed0/result.json")}
+    assert len(records) == 4
+
+    (path, *_) = records
+    path.unlink()  # as if it had been stopped there
+    again = script("reproduce.py", *asked, *SHORT, folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "run 1 of 1: " in again.stdout
+    assert "3 reused" in again.stdout
+    assert path.exists()
+    assert all(other.stat().st_mtime_ns == before for other, before in records.items() if other != path)
+
+    alone = script("report.py", "--language", "es", *SHORT, folder=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    assert alone.stdout == "runs/report/report.html\n"
+    spanish = (tmp_path / "runs" / "report" / "report.md").read_text()
+    assert re.search(r"^## 2\. Profundidad", spanish, re.MULTILINE)
+    assert len(re.findall(r"^## \d", spanish, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("name", ["report.py", "reproduce.py"])
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--questions", "q1"], "--questions: q1 is none of q01, q02, .*, q10; did you mean q01?"),
+        (["--protocol", "notebok"], "--protocol: notebok is none of mnist, notebook, both; did you mean notebook?"),
+        (["--language", "sp"], "--language: sp is none of en, es; did you mean es?"),
+        (["--seeds", "none"], "--seeds: none is not a whole number of at least 1"),
+        (["--sedes", "3"], "--sedes: there is no such option; did you mean --seeds?"),
+        (["--", "epoks=3"], "epoks=3: there is no key epoks; did you mean epochs?"),
+        (["--", "seed=3"], "seed=3: the questions, --seeds and the other options set it"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str, arguments: list[str], line: str) -> None:
+    done = script(name, *arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(line.replace("?", r"\?") + "\n", done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_runs_there_is_no_report(tmp_path: Path) -> None:
+    done = script("report.py", "--questions", "q02", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "runs: there are no runs of q02; python scripts/reproduce.py trains them\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = script("reproduce.py", "--runs-dir", "file/runs", folder=tmp_path)
+    assert done.returncode == 2
+    assert re.fullmatch(r"--runs-dir file/runs: .*/file is not a folder that can be written to\n", done.stderr)
