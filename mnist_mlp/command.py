@@ -202,6 +202,9 @@ def check(arguments: argparse.Namespace) -> Launch:
             if not found:
                 configs.append(labelled(composed, composed.hydra))
             parallel = in_parallel(composed.hydra)
+            if parallel and not sweeps:
+                chosen = composed.hydra.runtime.choices["hydra/launcher"]
+                found.append(f"hydra/launcher={chosen}: it launches the jobs of a sweep; add -m, or a question")
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         found += [problem_of_composition(error), *problems_one_by_one(sound)]
     except Problem as problem:

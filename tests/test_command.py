@@ -27,6 +27,7 @@ Command = Callable[..., int]
         (["optimizer.epss=1"], "did you mean optimizer.eps?"),
         (["+foo=1"], "+foo=1: no key can be added there"),
         (["overwrite=maybe"], "overwrite=maybe: overwrite is true or false"),
+        (["hydra/launcher=joblib"], "hydra/launcher=joblib: it launches the jobs of a sweep; add -m, or a question"),
         (["batch"], "batch: not an override; write KEY=VALUE, as in batch=1"),
         (["batch=1,2"], "batch=1,2: several values; add -m to run one job for each"),
         (["question=q01,q02"], "question=q01,q02: several values; one question a launch"),
