@@ -12,9 +12,7 @@ from tqdm import tqdm
 from mnist_mlp.config import Config
 from mnist_mlp.runs import Result, Run
 
-Outcome = Literal["completed", "reused", "diverged", "failed", "not run"]
-
-FINISHED = ("completed", "diverged")
+Outcome = Literal["completed", "reused", "diverged", "interrupted", "failed", "not run"]
 
 
 class Sweep:
@@ -27,17 +25,18 @@ class Sweep:
     def __init__(self, configs: list[Config]) -> None:
         self.configs = configs
         self.before = [Run(config).result() for config in configs]
+        self.began = time.time()
 
     def outcome(self, config: Config, before: Result | None) -> Outcome:
-        """Say what has become of a job."""
-        result = Run(config).result()
-        if result is None:
-            return "not run"
-        if result == before and result.status in FINISHED and not config.overwrite:
-            return "reused"
-        if result.status in FINISHED:
-            return "completed" if result.status == "completed" else "diverged"
-        return "failed" if result.status == "failed" and result != before else "not run"
+        """Say what has become of a job; one that was begun and left no result has failed."""
+        run = Run(config)
+        result = run.result()
+        if result is not None and result.status in ("completed", "diverged"):
+            return "reused" if result == before and not config.overwrite else result.status
+        if result is not None and result.status == "interrupted" and result != before:
+            return "interrupted"
+        begun = (result is not None and result != before) or run.began() >= self.began
+        return "failed" if begun else "not run"
 
     def outcomes(self) -> list[Outcome]:
         """Say what has become of each job."""
@@ -52,30 +51,34 @@ class Sweep:
             result = run.result()
             accuracy = f"{result.test['accuracy']:8.2%}" if result and result.test and outcome != "failed" else " " * 8
             reason = f"  {result.reason}" if result and result.reason and outcome in ("failed", "diverged") else ""
-            lines.append(f"{outcome:<9}  {accuracy}  {run.folder}{reason}")
+            lines.append(f"{outcome:<11}  {accuracy}  {run.folder}{reason}")
         counts = Counter(outcomes)
         total = ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
-        return "\n".join([f"{'job':<9}  {'test':>8}", *lines, f"{len(outcomes)} jobs: {total}"])
+        return "\n".join([f"{'job':<11}  {'test':>8}", *lines, f"{len(outcomes)} jobs: {total}"])
 
     @property
     def complete(self) -> bool:
         """Whether every job has a result."""
-        return not {"failed", "not run"} & set(self.outcomes())
+        return not {"interrupted", "failed", "not run"} & set(self.outcomes())
 
     @contextmanager
     def display(self) -> Iterator[None]:
         """Show on a terminal how many jobs are done and running, and the time that is left."""
-        began, ended = time.time(), threading.Event()
+        ended = threading.Event()
         bar = tqdm(total=len(self.configs), desc="jobs", unit="job", disable=None)
 
         def watch() -> None:
             while not ended.wait(0.5):
+                runs = [Run(config) for config in self.configs]
                 outcomes = self.outcomes()
-                open_runs = [
-                    Run(config) for config, outcome in zip(self.configs, outcomes, strict=True) if outcome == "not run"
+                done = [
+                    outcome in ("completed", "reused", "diverged") or (outcome == "failed" and run.result() != before)
+                    for run, outcome, before in zip(runs, outcomes, self.before, strict=True)
                 ]
-                bar.set_postfix_str(f"{sum(run.began() >= began for run in open_runs)} running", refresh=False)
-                bar.update(len(outcomes) - len(open_runs) - bar.n)
+                begun = [run.began() >= self.began for run in runs]
+                running = sum(begins and not ends for begins, ends in zip(begun, done, strict=True))
+                bar.set_postfix_str(f"{running} running", refresh=False)
+                bar.update(sum(done) - bar.n)
                 bar.refresh()
 
         thread = threading.Thread(target=watch, daemon=True)

@@ -178,3 +178,35 @@ def test_what_is_half_written_is_not_taken_for_finished(command: Command, tmp_pa
         record.write_text(text)
         assert command(*SHORT) == 0
         assert numbers(json.loads(record.read_text())) == numbers(json.loads(whole))
+
+
+def test_a_sweep_that_is_interrupted_ends_with_the_table_too(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.History, "on_train_batch_end", interrupt)
+    assert command("-m", *SHORT, "seed=0,1") == 130
+    assert "2 jobs: 1 interrupted, 1 not run" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_one_line_a_job_and_nothing_half_written_is_taken_for_finished(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = Run._write
+
+    def full(self: Run, name: str, text: str) -> None:
+        if name == "result.json":
+            (self.folder / f"{name}.partial").write_text(text[:100])
+            raise OSError(28, "No space left on device")
+        write(self, name, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_write", full)
+        assert command("-m", *SHORT, "seed=0,1") == 1
+    shown = capsys.readouterr()
+    assert shown.err.count("OSError: [Errno 28] No space left on device") == 2
+    assert "2 jobs: 2 failed" in shown.out
+    assert command("-m", *SHORT, "seed=0,1") == 0
+    assert "2 jobs: 2 completed" in capsys.readouterr().out
