@@ -19,6 +19,7 @@ from mnist_mlp.classifier import MNISTClassifier, Outputs
 from mnist_mlp.config import Config
 from mnist_mlp.data import Chunk
 from mnist_mlp.kernel import Kernel, Steps, Unavailable
+from mnist_mlp.mlp import DIGITS, PIXELS
 
 log = logging.getLogger(__name__)
 
@@ -253,6 +254,6 @@ def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: l
         return None
     if wanted != "auto":
         return int(wanted)
-    sizes = [784, *config.model.hidden_sizes, 10]
+    sizes = [PIXELS, *config.model.hidden_sizes, DIGITS]
     parameters = sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
     return max(1, WORK_OF_A_CHUNK // kernel.work(parameters, config.data.batch))

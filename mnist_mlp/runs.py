@@ -66,6 +66,11 @@ class Result:
     started: str
     git: str | None
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run is not trained again."""
+        return self.status in ("completed", "diverged")
+
 
 class Run:
     """The folder of one configuration and one seed: `RUNS_DIR/LABEL-ID/seedN`.

@@ -31,7 +31,7 @@ class Sweep:
         """Say what has become of a job; one that was begun and left no result has failed."""
         run = Run(config)
         result = run.result()
-        if result is not None and result.status in ("completed", "diverged"):
+        if result is not None and result.finished:
             return "reused" if result == before and not config.overwrite else result.status
         if result is not None and result.status == "interrupted" and result != before:
             return "interrupted"

@@ -54,7 +54,7 @@ def train(config: Config, show: bool = True) -> float:
             return _accuracy(_train(config, run, show=False, first_process=False))
     with terminal.logging_to(run, show) as open_log, run.held(lambda: log.info("waits for %s", run.folder)):
         result = None if config.overwrite else run.result()
-        if result is None or result.status not in ("completed", "diverged"):
+        if result is None or not result.finished:
             if config.overwrite or not _can_go_on(run):
                 shutil.rmtree(run.folder, ignore_errors=True)
             run.begin()

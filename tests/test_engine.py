@@ -132,15 +132,8 @@ def test_the_mean_of_an_epoch_is_exact_with_a_smaller_last_batch(
     monkeypatch.setenv("CXX", "no-such-compiler" if way == "eager" else "g++")
     kernel.compiled.cache_clear()
     collected: list[torch.Tensor] = []
-    step = engine.ChunkedClassifier.training_step
-
-    def spy(self: Any, batch: Any) -> Any:
-        outputs = step(self, batch)
-        collected.append(outputs["losses"])
-        return outputs
-
-    monkeypatch.setattr(engine.ChunkedClassifier, "training_step", spy)
-    monkeypatch.setattr(MNISTClassifier, "training_step", _spied(MNISTClassifier.training_step, collected))
+    for kind in (engine.ChunkedClassifier, MNISTClassifier):
+        monkeypatch.setattr(kind, "training_step", _spied(kind.training_step, collected))
     overrides = ["trainer.steps_per_execution=1"] if way == "plain" else []
     command("batch=7000", "epochs=1", "trainer=cpu", *overrides)
     (result,) = results(tmp_path / "runs").values()

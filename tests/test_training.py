@@ -39,6 +39,19 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)["state_dict"]
 
 
+def assert_same_runs(one: Path, other: Path) -> None:
+    ours, theirs = results(one), results(other)
+    assert {name: numbers(result) for name, result in ours.items()} == {
+        name: numbers(result) for name, result in theirs.items()
+    }
+    for name in theirs:
+        state, expected = (
+            torch.load(folder / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+            for folder in (one, other)
+        )
+        assert all(torch.equal(state[key], value) for key, value in expected.items())
+
+
 def test_a_run_leaves_its_record(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("data.steps_per_epoch=3", "epochs=2", "trainer=cpu", "seed=7") == 0
     ((name, result),) = results(tmp_path / "runs").items()
