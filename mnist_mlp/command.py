@@ -90,10 +90,10 @@ def run(composed: DictConfig) -> float:
         if not sweeps or config.fail_fast:
             sys.exit(1 if sweeps else 2)
     except Exception as error:
-        if not sweeps:
+        if not sweeps and not isinstance(error, OSError):  # a disk that is full or read-only is no fault of the code
             raise
         print(f"failed: {config.name}, seed {config.seed}: {type(error).__name__}: {error}", file=sys.stderr)
-        if config.fail_fast:
+        if not sweeps or config.fail_fast:
             sys.exit(1)
     return math.nan
 

@@ -47,7 +47,7 @@ def test_the_summary_has_every_variant_with_its_verdict_and_the_notebooks_figure
     assert "| 2 | hidden layers 200-200-200 (q02) | 5 | 97.20 ± 0.12 | 97.70 ± 0.12 | no difference shown |" in summary
     assert "| 5 | activation relu-tanh (q05) | 5 | 98.20 ± 0.12 | 98.70 ± 0.12 | better | 98.67 | 97.83 |" in summary
     assert "| 6 | batch 10000 (q06) | 5 | 90.20 ± 0.15 | 90.70 ± 0.15 | worse | 90.37 | 91.00 |" in summary
-    assert "adjusted for the 3 comparisons" in summary
+    assert "adjusted for all comparisons of this report (3," in summary
 
 
 def test_a_question_is_answered_from_its_numbers(find: Callable[..., Study], written: Callable[..., str]) -> None:
@@ -157,7 +157,7 @@ def test_one_seed_shows_nothing(find: Callable[..., Study], written: Callable[..
     row = f"| batch 10000 (q06) | 1 | 90.20 | 90.37 | 90.70 | 91.00 | {MINUS}7.00 | — | no difference shown | 2.0 | 9 |"
     assert row in section(markdown, 6)
     assert "Not compared, which takes two seeds" in section(markdown, 6)
-    assert "adjusted for the 0 comparisons" in markdown
+    assert "adjusted for all comparisons of this report (0," in markdown
 
 
 def test_runs_of_another_training_do_not_judge_the_notebook(

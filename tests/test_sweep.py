@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,55 @@ def test_a_full_disk_is_one_line_a_job_and_nothing_half_written_is_taken_for_fin
     assert "2 jobs: 2 failed" in shown.out
     assert command("-m", *SHORT, "seed=0,1") == 0
     assert "2 jobs: 2 completed" in capsys.readouterr().out
+
+
+@contextmanager
+def readable_only(folder: Path) -> Iterator[Callable[[], None]]:
+    """Give a function that takes the right to write to a folder from this process: root becomes nobody for it."""
+    others = [path for path in (folder, *folder.parents) if not path.stat().st_mode & 0o001]
+    modes = {path: path.stat().st_mode for path in others}
+
+    def close() -> None:
+        for path in folder.rglob("*"):
+            if path.is_dir():
+                path.chmod(0o555)
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+
+    for path, mode in modes.items():
+        path.chmod(mode | 0o055)
+    try:
+        yield close
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        for path in folder.rglob("*"):
+            if path.is_dir():
+                path.chmod(0o755)
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+def test_a_folder_that_becomes_read_only_is_one_line_a_job_and_the_next_launch_goes_on(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["-m", *SHORT, "epochs=3", "logger=none", "seed=0,1"]
+    (tmp_path / "runs").mkdir()
+    taken = training.History.on_train_epoch_start
+    with readable_only(tmp_path / "runs") as close, monkeypatch.context() as patch:
+
+        def start(self: Any, trainer: Any, *arguments: Any) -> None:
+            taken(self, trainer, *arguments)
+            if trainer.current_epoch == 2:
+                close()
+
+        patch.setattr(training.History, "on_train_epoch_start", start)
+        assert command(*sweep) == 1
+    shown = capsys.readouterr()
+    assert len(re.findall("^failed: .* PermissionError: ", shown.err, re.MULTILINE)) == 2
+    assert "2 jobs: 1 failed, 1 not run" in shown.out
+    assert command(*sweep) == 0
+    shown = capsys.readouterr()
+    assert "2 jobs: 2 completed" in shown.out
+    assert shown.out.count("epoch 3/3") == 2
+    assert shown.out.count("epoch 1/3") == 1  # of the second alone: the first goes on
