@@ -33,6 +33,7 @@ def test_the_readme_has_the_commands_this_file_runs() -> None:
         "python scripts/benchmark.py",
         "python scripts/report.py --language es",
         "python scripts/reproduce.py",
+        "python scripts/reproduce.py --seeds 10 --out docs/results",
         ON_A_CLUSTER,
         "tensorboard --logdir runs",
     ]

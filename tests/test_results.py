@@ -1,0 +1,95 @@
+"""The published results: every number of the README's and of the report's comes from docs/results/results.csv."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from scipy import stats
+
+RESULTS = ROOT / "docs" / "results"
+README = (ROOT / "README.md").read_text()
+REPORT = (RESULTS / "report.md").read_text()
+BOTH = ("mnist", "notebook")
+
+
+def table_after(heading: str, text: str) -> list[list[str]]:
+    """Read the first Markdown table after a heading, its title row first."""
+    lines = text.split(heading, 1)[1].strip().splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("|"))
+    table = [line for line in lines[first:] if line.startswith("|") or not line]
+    table = table[: table.index("")] if "" in table else table
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table if not line.startswith("|--")]
+
+
+@pytest.fixture(scope="module")
+def runs() -> pd.DataFrame:
+    """The runs, those that several questions share once, in the order of the questions."""
+    return pd.read_csv(RESULTS / "results.csv", dtype={"folder": str}).drop_duplicates(["folder", "seed"])
+
+
+def of(runs: pd.DataFrame, protocol: str, variant: str) -> pd.DataFrame:
+    return runs[(runs.protocol == protocol) & (runs.variant == variant)]
+
+
+def percent(values: "pd.Series[float]") -> str:
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
+    return f"{100 * values.mean():.2f} ± {100 * half:.2f}"
+
+
+def adjusted(runs: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
+    """Give each variant's difference in test accuracy from the baseline and its p after Holm."""
+    found = {}
+    for protocol in BOTH:
+        tests = runs[runs.protocol == protocol].pivot(index="variant", columns="seed", values="test_accuracy")
+        for variant in tests.index.drop("baseline"):
+            both = tests.loc[[variant, "baseline"]].dropna(axis="columns")
+            p = stats.ttest_rel(both.loc[variant], both.loc["baseline"]).pvalue
+            found[protocol, variant] = ((both.loc[variant] - both.loc["baseline"]).mean(), p)
+    ordered = sorted(found, key=lambda name: found[name][1])
+    steps = np.maximum.accumulate([(len(ordered) - rank) * found[name][1] for rank, name in enumerate(ordered)])
+    return {name: (found[name][0], p) for name, p in zip(ordered, steps, strict=True)}
+
+
+def test_every_run_is_there_and_completed(runs: pd.DataFrame) -> None:
+    assert set(runs.status) == {"completed"}
+    assert set(runs.protocol) == set(BOTH)
+    seeds = runs.groupby(["protocol", "variant"]).size()
+    assert set(seeds) == {10}
+    assert f"runs: {len(runs)} completed, 0 diverged, 0 missing" in REPORT
+
+
+def test_the_summary_is_that_of_the_runs(runs: pd.DataFrame) -> None:
+    header, *rows = table_after("## Summary", REPORT)
+    verdicts = adjusted(runs)
+    variants = list(runs[runs.protocol == "mnist"].variant.unique())
+    variants.sort(key=lambda variant: variant != "baseline")  # the rest in the order of the questions
+    assert len(rows) == len(variants)
+    for row, variant in zip(rows, variants, strict=True):
+        cells, its_runs = dict(zip(header, row, strict=True)), of(runs, "mnist", variant)
+        assert cells["n"] == str(len(its_runs))
+        assert cells["validation %"] == percent(its_runs.val_accuracy)
+        assert cells["test %"] == percent(its_runs.test_accuracy)
+        if variant != "baseline":
+            difference, p = verdicts["mnist", variant]
+            shown = "no difference shown" if p >= 0.05 else "better" if difference > 0 else "worse"
+            assert cells["verdict"] == shown, variant
+
+
+def test_the_readme_shows_the_reports_summary() -> None:
+    assert table_after("## The answers", README) == table_after("## Summary", REPORT)
+
+
+def test_the_readme_tells_of_the_leak_by_the_runs(runs: pd.DataFrame) -> None:
+    baselines = [of(runs, protocol, "baseline").val_accuracy for protocol in BOTH]
+    sound, leaking = (f"{percent(values)}%" for values in baselines)
+    assert f"{leaking} with the notebook's split and {sound} with a sound one" in re.sub(r"\s+", " ", README)
+
+
+def test_the_figures_of_the_readme_and_the_report_are_there() -> None:
+    shown = re.findall(r"!\[.+?\]\((docs/results/.+?)\)", README)
+    assert shown == ["docs/results/figures/differences.png"]
+    assert (ROOT / shown[0]).is_file()
+    named = re.findall(r"!\[.+?\]\((.+?)\)", REPORT)
+    assert sorted(named) == sorted(str(path.relative_to(RESULTS)) for path in RESULTS.glob("figures/*.png"))
