@@ -20,10 +20,12 @@ class Outputs(TypedDict):
     Attributes:
         loss: of its last, or only, optimizer step.
         losses: of each of its optimizer steps, the mean over the samples.
+        accuracies: of each of its optimizer steps, as fractions.
     """
 
     loss: Float[Tensor, ""]
     losses: Float[Tensor, " steps"]
+    accuracies: Float[Tensor, " steps"]
 
 
 class Metrics(NamedTuple):
@@ -95,13 +97,20 @@ class MNISTClassifier(lightning.LightningModule):
         loss_sum, correct = self.score(batch.images, batch.labels)
         self.totals.add(loss_sum.detach(), correct, len(batch.labels))
         loss = loss_sum * (self.trainer.world_size / batch.size)
-        return {"loss": loss, "losses": loss.detach().unsqueeze(0)}
+        accuracy = correct * (self.trainer.world_size / batch.size)
+        return {"loss": loss, "losses": loss.detach().unsqueeze(0), "accuracies": accuracy.unsqueeze(0)}
 
     def score(
         self, images: Float[Tensor, "samples 784"], labels: Int64[Tensor, " samples"]
     ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
         """Give the sum of the samples' losses and the number of right answers."""
-        logits = self(images)
+        return self.score_logits(self(images), labels)
+
+    @staticmethod
+    def score_logits(
+        logits: Float[Tensor, "samples 10"], labels: Int64[Tensor, " samples"]
+    ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
+        """Give the same of logits."""
         loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
         return loss_sum, (logits.argmax(dim=1) == labels).sum()
 
@@ -132,9 +141,11 @@ class MNISTClassifier(lightning.LightningModule):
         """Begin the sums."""
         self.totals = Totals(self.device)
 
-    def test_step(self, batch: Batch) -> None:
-        """Add a batch to the sums."""
-        self.validation_step(batch)
+    def test_step(self, batch: Batch) -> Float[Tensor, "samples 10"]:
+        """Add a batch to the sums; give its logits to callbacks."""
+        logits = self(batch.images)
+        self.totals.add(*self.score_logits(logits, batch.labels), len(batch.labels))
+        return logits
 
     def on_test_epoch_end(self) -> None:
         """Log the means over the test images."""

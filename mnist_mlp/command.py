@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -39,6 +40,9 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 EXTRAS = {"joblib": "parallel", "slurm": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """The extra of this package that brings each launcher."""
 
+MODULES = {"mlflow": ("mlflow", "sqlalchemy", "alembic"), "wandb": ("wandb",)}
+"""What each logger needs, and the extra of the same name brings."""
+
 
 def main() -> None:
     """Run the command line in `sys.argv`; exit with status 2 if it is wrong and 130 if it is interrupted."""
@@ -66,6 +70,9 @@ def main() -> None:
                 run()
         finally:
             print(sweep.table())
+        from mnist_mlp import means
+
+        means.write(launch.configs)
         sys.exit(0 if sweep.complete else 1)
     except Problem as problem:
         print(problem, file=sys.stderr)
@@ -99,10 +106,25 @@ def run(composed: DictConfig) -> float:
 
 
 def labelled(composed: DictConfig, hydra_config: Any) -> Config:
-    """Resolve a job's configuration, with the label of its folder as its name."""
-    config = typed(composed)
-    config.name = label(config, reference(hydra_config.runtime.choices.get("experiment")))
+    """Resolve a job's configuration, with the label of its folder as its name, and what was chosen from groups."""
+    config, choices = typed(composed), hydra_config.runtime.choices
+    experiment, question = choices.get("experiment"), choices.get("question")
+    config.name = label(config, reference(experiment))
+    config.chosen = {"model": choices["model"], "question": question_of(config.name, question)}
     return config
+
+
+def question_of(name: str, launched: str | None) -> str:
+    """Give the question that a run belongs to: that of its experiment, or the one it was launched for.
+
+    Args:
+        name: the run's label. The baseline belongs to all questions: it is named by itself.
+        launched: the question, if one was launched.
+    """
+    experiment = name.split(",")[0]
+    if name.removesuffix(",protocol=notebook") == "baseline":
+        return "baseline"
+    return experiment[:3] if re.match(r"q\d\d", experiment) else launched or "none"
 
 
 def in_parallel(hydra_config: Any) -> bool:
@@ -198,6 +220,7 @@ def check(arguments: argparse.Namespace) -> Launch:
             sweeps = arguments.multirun or composed.hydra.mode == RunMode.MULTIRUN
             config = typed(composed)
             lines = problems(config) + problems_of_folder(config.runs_dir) + problems_of_devices(config, sweeps)
+            lines += problems_of_loggers(config)
             found += [line for line in lines if line not in found]
             if not found:
                 configs.append(labelled(composed, composed.hydra))
@@ -315,6 +338,12 @@ def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
     return [
         f"trainer.devices={config.trainer.devices}: several devices train one run, not a sweep; launch its jobs singly"
     ]
+
+
+def problems_of_loggers(config: Config) -> list[str]:
+    """Say which loggers' packages are not installed."""
+    missing = [name for name in config.logger if not all(map(find_spec, MODULES.get(name, ())))]
+    return [f"logger={name}: install mnist-mlp[{name}]" for name in missing]
 
 
 def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -137,6 +137,8 @@ class Config:
     trainer: TrainerConfig = key("the device")
     logger: dict[str, Any] = key("where curves go")
     callbacks: dict[str, Any] = key("what happens beside training")
+    chosen: dict[str, str] = field(default_factory=dict, metadata={"help": "options of groups, by name", "valid": None})
+    """The options that were chosen from the groups `model` and `question`, for the columns of tables: set by itself."""
 
 
 OPTIMIZER: dict[str, Valid] = {
@@ -174,10 +176,11 @@ def shown(value: object) -> str:
     return str(value)
 
 
-def nearest(word: object, names: Any) -> str:
+def nearest(word: object, names: Iterable[object]) -> str:
     """Say which of some names is meant, if one is near."""
-    close = get_close_matches(str(word), [str(name) for name in names], n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+    ratios = {str(name): SequenceMatcher(a=str(word), b=str(name)).ratio() for name in names}
+    closest = max(ratios, key=lambda name: ratios[name], default="")
+    return f"; did you mean {closest}?" if ratios.get(closest, 0) >= 0.5 else ""
 
 
 def problem_of(name: str, value: object, valid: Valid | None) -> str | None:

@@ -152,6 +152,11 @@ class Batches:
         """The number of optimizer steps."""
         return math.ceil(len(self.rows) / self.size)
 
+    @property
+    def samples(self) -> int:
+        """The number of samples, over all processes."""
+        return len(self.rows)
+
     def __len__(self) -> int:
         return self.steps
 
@@ -179,6 +184,11 @@ class Chunks:
     def steps(self) -> int:
         """The number of optimizer steps."""
         return self.batches.steps
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return self.batches.samples
 
     def __len__(self) -> int:
         return math.ceil(self.steps / self.steps_of_a_chunk)

@@ -82,7 +82,7 @@ class ChunkedClassifier(MNISTClassifier):
             count.ready += done
             count.completed += done
         losses = steps.losses / sizes
-        return {"loss": losses[-1], "losses": losses}
+        return {"loss": losses[-1], "losses": losses, "accuracies": steps.correct / sizes}
 
 
 class Eager:

@@ -36,12 +36,17 @@ class NotebookRun:
 
 
 @cache
+def questions() -> dict[str, dict[str, Any]]:
+    """Give each question's title, what it asks, what the notebook ran and answered."""
+    return json.loads((resources.files("mnist_mlp") / "lab.json").read_text())["questions"]
+
+
+@cache
 def notebook_runs() -> list[NotebookRun]:
     """List what the notebook ran, a run for each question."""
-    lab = json.loads((resources.files("mnist_mlp") / "lab.json").read_text())
     return [
         NotebookRun(name, asked["ran"], asked["epochs"], asked.get("epochs_before", 0), asked["test"])
-        for name, asked in lab["questions"].items()
+        for name, asked in questions().items()
     ]
 
 

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from mnist_mlp.config import Config, identity
 
 SCHEMA = 1
+RECORD = "result.json"
 
 Status = Literal["completed", "diverged", "failed", "interrupted"]
 
@@ -128,20 +129,20 @@ class Run:
 
     def result(self) -> Result | None:
         """Read `result.json`; None if there is none that is whole."""
-        try:
-            record = json.loads((self.folder / "result.json").read_text())
-            return Result(**record | {"epochs": [Epoch(**epoch) for epoch in record["epochs"]]})
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
+        return read(self.folder / RECORD)
 
     def begin(self) -> None:
         """Make the folder and write `config.yaml`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write("config.yaml", OmegaConf.to_yaml(OmegaConf.structured(self.config)))
 
+    def configuration(self) -> str:
+        """Read `config.yaml`."""
+        return (self.folder / "config.yaml").read_text()
+
     def write(self, result: Result) -> None:
         """Write `result.json` all at once."""
-        self._write("result.json", json.dumps(asdict(result), indent=1, allow_nan=False) + "\n")
+        self._write(RECORD, json.dumps(asdict(result), indent=1, allow_nan=False) + "\n")
 
     def _write(self, name: str, text: str) -> None:
         partial = self.folder / f"{name}.partial"
@@ -150,3 +151,18 @@ class Run:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.folder / name)
+
+
+def read(record: Path) -> Result | None:
+    """Read a record; None if there is none that is whole."""
+    try:
+        found = json.loads(record.read_text())
+        return Result(**found | {"epochs": [Epoch(**epoch) for epoch in found["epochs"]]})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def completed(variant: Path) -> dict[Path, Result]:
+    """Read the records of a variant's completed runs, by their paths."""
+    records = {path: read(path) for path in sorted(variant.glob(f"seed*/{RECORD}"))}
+    return {path: result for path, result in records.items() if result is not None and result.status == "completed"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 LEVEL = 0.05
@@ -60,7 +60,7 @@ def summarize(values: Sequence[float]) -> Summary:
     if n < 2:
         return Summary(n, mean, math.nan, math.nan, math.nan)
     deviation = float(np.std(values, ddof=1))
-    half = deviation / math.sqrt(n) * float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
+    half = deviation / math.sqrt(n) * float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
     return Summary(n, mean, deviation, mean - half, mean + half)
 
 
@@ -80,7 +80,7 @@ def compare(variant: dict[int, float], baseline: dict[int, float]) -> Comparison
         p = 1.0 if summary.mean == 0 else 0.0
     else:
         t = summary.mean / (summary.deviation / math.sqrt(summary.n))
-        p = float(2 * stats.t.sf(abs(t), summary.n - 1))
+        p = float(2 * stdtr(summary.n - 1, -abs(t)))
     return Comparison(summary.n, summary.mean, summary.low, summary.high, p)
 
 

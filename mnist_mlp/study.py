@@ -4,14 +4,24 @@ import math
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import SequenceMatcher
 
 import pandas as pd
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_mlp.command import CONF, check, compose, composing, jobs, parse, problem_of_composition, reference, typed
-from mnist_mlp.config import Config, differences, identity, label, problems
+from mnist_mlp.command import (
+    CONF,
+    check,
+    compose,
+    composing,
+    jobs,
+    parse,
+    problem_of_composition,
+    question_of,
+    reference,
+    typed,
+)
+from mnist_mlp.config import Config, differences, identity, label, nearest, problems
 from mnist_mlp.problem import Problem
 from mnist_mlp.runs import Result, Run
 from mnist_mlp.statistics import Comparison, Summary, Verdict, compare, holm, summarize, verdict
@@ -203,7 +213,7 @@ def gather(
     for kind, names, known in (("question", questions, QUESTIONS), ("protocol", protocols, PROTOCOLS)):
         for name in names or ():
             if name not in known:
-                raise Problem(f"{kind} {name}: it is one of {', '.join(known)}{nearest_of(name, known)}")
+                raise Problem(f"{kind} {name}: it is one of {', '.join(known)}{nearest(name, known)}")
     for text in overrides:
         if text.partition("=")[0].lstrip("+~") in OWN:
             raise Problem(f"{text}: the questions, --seeds and the other options set it")
@@ -247,11 +257,6 @@ def gather(
     return Study(tuple(questions), tuple(protocols), tuple(shown), {name: baselines[name] for name in protocols})
 
 
-def nearest_of(word: str, names: Sequence[str]) -> str:
-    """Say which of some names is meant."""
-    return f"; did you mean {max(names, key=lambda name: SequenceMatcher(a=word, b=name).ratio())}?"
-
-
 def with_seed(config: Config, seed: int) -> Config:
     """Give the same configuration with another seed."""
     return replace(config, seed=seed, data=replace(config.data, seed=seed))
@@ -275,15 +280,19 @@ class Finder:
         key = (f"data={protocol}", *sorted(own))
         if key not in self.found:
             self.found[key] = self._find(protocol, [*own, key[0]])
-        return replace(self.found[key], question=question)
+        found = self.found[key]
+        chosen = found.config.chosen | {"question": question_of(found.config.name or "", question)}
+        return replace(found, question=question, config=replace(found.config, chosen=chosen))
 
     def _find(self, protocol: str, job: list[str]) -> Variant:
         experiment = next((text.partition("=")[2] for text in job if text.startswith("experiment=")), None)
-        usual, config = reference(experiment), replace(typed(compose(job)), runs_dir=self.runs_dir)
+        composed, usual = compose(job), reference(experiment)
+        config = replace(typed(composed), runs_dir=self.runs_dir)
         if wrong := problems(config):
             raise Problem(f"{' '.join(job)}: {wrong[0]}")
         sound = replace(config, data=replace(config.data, protocol="disjoint"))
         name, config.name = label(sound, usual), label(config, usual)
+        config.chosen = {"model": composed.hydra.runtime.choices["model"]}
         seeds = _seeds_of(config) if self.seeds is None else self.seeds
         results = {seed: result for seed in seeds if (result := Run(with_seed(config, seed)).result()) is not None}
         return Variant("", protocol, name, config, (), tuple(seeds), results)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import lightning
@@ -22,7 +23,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from mnist_mlp import engine, machine, terminal
+from mnist_mlp import engine, loggers, machine, terminal
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config import Config
 from mnist_mlp.data import MNISTDataModule
@@ -87,7 +88,7 @@ def _train(config: Config, run: Run, show: bool, first_process: bool) -> Result:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     history = History()
     with isolated(config):
-        callbacks = list(instantiate(config.callbacks, _convert_="all").values())
+        callbacks = callbacks_of(config)
         trainer = _trainer(config, run, [history, *callbacks, terminal.Terminal(history, show)])
         steps = engine.steps_per_execution(config, trainer, callbacks)
         classifier = MNISTClassifier if steps is None else engine.ChunkedClassifier
@@ -124,7 +125,8 @@ def _train(config: Config, run: Run, show: bool, first_process: bool) -> Result:
             return result
 
         try:
-            test = _fit_and_test(trainer, model, data, run, best=config.test == "best")
+            with loggers.closing(trainer.loggers):
+                test = _fit_and_test(trainer, model, data, run, best=config.test == "best")
         except Diverged as diverged:
             log.info("diverged: %s", diverged)
             return record("diverged", str(diverged))
@@ -136,6 +138,12 @@ def _train(config: Config, run: Run, show: bool, first_process: bool) -> Result:
             record("failed", f"{type(error).__name__}: {error}")
             raise
         return record("completed")
+
+
+def callbacks_of(config: Config) -> list[Callback]:
+    """Make the configuration's callbacks; those that are partials get the configuration."""
+    made = instantiate(config.callbacks, _convert_="all").values()
+    return [callback(config=config) if isinstance(callback, partial) else callback for callback in made]
 
 
 def _fit_and_test(
@@ -152,10 +160,7 @@ def _fit_and_test(
 
 
 def _trainer(config: Config, run: Run, callbacks: list[Callback]) -> lightning.Trainer:
-    loggers = [
-        partial(save_dir=str(run.folder), name="", version="")
-        for partial in instantiate(config.logger, _convert_="all").values()
-    ]
+    chosen = [logger(run=run) for logger in instantiate(config.logger, _convert_="all").values()]
     # The last comes after the best, of which it holds the accuracy to go on with.
     checkpoints = [_checkpoint(run, "best", monitor="val_accuracy"), _checkpoint(run, "last", monitor=None)]
     try:
@@ -165,7 +170,7 @@ def _trainer(config: Config, run: Run, callbacks: list[Callback]) -> lightning.T
             strategy=config.trainer.strategy,
             precision=config.trainer.precision,  # type: ignore[arg-type] # the schema has its valid names
             max_epochs=config.epochs,
-            logger=loggers,
+            logger=chosen,
             callbacks=[*callbacks, *checkpoints],
             default_root_dir=run.folder,
             enable_progress_bar=False,

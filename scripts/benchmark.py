@@ -1,4 +1,4 @@
-"""Time an optimizer step of the baseline network here and elsewhere, the start of train.py, and the whole lab.
+"""Time an optimizer step of the baseline network here and elsewhere, the start of train.py, the lab, and the logging.
 
     python scripts/benchmark.py
     python scripts/benchmark.py --parts steps --batches 1,100 --contenders here,jax --rounds 3
@@ -9,7 +9,6 @@ PyTorch come with `pip install -e .[bench]`; one that is not installed is skippe
 keep what docs/benchmark.json has of them.
 """
 
-import argparse
 import importlib.util
 import json
 import os
@@ -19,16 +18,18 @@ import sys
 import tempfile
 import time
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from contenders import CONTENDERS, STEPS
 
 from mnist_mlp import machine
+from mnist_mlp.arguments import Parser, some_of, whole_number
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "train.py"), "trainer=cpu"]
-PARTS = ("start", "steps", "lab")
+PARTS = ("start", "steps", "lab", "logging")
 PACKAGES = ("torch", "lightning", "jax", "optax", "keras", "tensorflow-cpu")
 
 
@@ -194,7 +195,53 @@ def lab_table(part: dict[str, Any]) -> str:
     )
 
 
-LAYOUTS = {"start": start_table, "steps": table, "lab": lab_table}
+LOGGING = {
+    "no logger": ["logger=none", "callbacks=none"],
+    **{f"callbacks={option}": [f"callbacks={option}"] for option in ("light", "default", "full")},
+}
+
+
+def measure_logging(rounds: int) -> dict[str, Any]:
+    """Time whole runs of the baseline network, the test included, in one process that is warm, taking turns."""
+    from mnist_mlp.command import compose, composing, labelled, training_function
+
+    train = training_function()
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in LOGGING}
+    with tempfile.TemporaryDirectory() as folder, composing():
+        for number in range(rounds + 1):
+            for batch, (name, overrides) in product(("100", "10000"), LOGGING.items()):
+                job = ["trainer=cpu", f"batch={batch}", f"runs_dir={folder}", "overwrite=true", *overrides]
+                composed = compose(job)
+                config = labelled(composed, composed.hydra)
+                started = time.perf_counter()
+                train(config, show=False)
+                seconds = time.perf_counter() - started
+                if number:  # the first round warms up
+                    found[name].setdefault(batch, []).append(seconds)
+                    progress(f"round {number}, batch {batch}, {name}: {seconds:.3f} s")
+    return {"seconds_a_run": found}
+
+
+def logging_table(part: dict[str, Any]) -> str:
+    """Lay out what logging costs as Markdown."""
+    (nothing, without), *others = part["seconds_a_run"].items()
+    titles = [f"batch {int(batch):,}" for batch in without]
+    lines = [f"| seconds a run of five epochs | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
+    lines.append(
+        f"| {nothing} | " + " | ".join(f"{statistics.median(seconds):.2f}" for seconds in without.values()) + " |"
+    )
+    for name, runs in others:
+        cells = []
+        for batch, seconds in runs.items():
+            more = [ours - theirs for ours, theirs in zip(seconds, without[batch], strict=True)]
+            share = [ours / theirs - 1 for ours, theirs in zip(seconds, without[batch], strict=True)]
+            cells.append(f"{statistics.median(more):+.2f} ({statistics.median(share):+.0%})")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", described(part)])
+
+
+LAYOUTS = {"start": start_table, "steps": table, "lab": lab_table, "logging": logging_table}
+MEASURES = {"start": measure_start, "lab": measure_lab, "logging": measure_logging}
 
 
 def progress(line: str) -> None:
@@ -221,34 +268,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def words(valid: tuple[str, ...]) -> Any:
-    """Make the type of an option that takes some of the `valid` words, with commas."""
-
-    def some(text: str) -> list[str]:
-        for word in text.split(","):
-            if word not in valid:
-                raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(valid)}")
-        return text.split(",")
-
-    return some
-
-
-def whole_number(text: str) -> int:
-    """Read a number of rounds."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
 def main() -> None:
     """Read the command line, measure, print and write."""
     assert __doc__
     batches, names = tuple(map(str, STEPS)), tuple(CONTENDERS)
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--rounds", type=whole_number, default=5)
-    parser.add_argument("--parts", type=words(PARTS), default=list(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--batches", type=words(batches), default=list(batches), help=f"some of {','.join(batches)}")
-    parser.add_argument("--contenders", type=words(names), default=list(names), help=f"some of {','.join(names)}")
+    parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--batches", type=some_of(batches), default=list(batches), help=f"some of {','.join(batches)}")
+    parser.add_argument("--contenders", type=some_of(names), default=list(names), help=f"some of {','.join(names)}")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of benchmark.json and benchmark.md")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -264,7 +292,7 @@ def main() -> None:
             contenders = [name for name in arguments.contenders if installed(name)]
             measured = measure_steps(contenders, [int(batch) for batch in arguments.batches], arguments.rounds)
         else:
-            measured = (measure_start if part == "start" else measure_lab)(arguments.rounds)
+            measured = MEASURES[part](arguments.rounds)
         found[part] = {**measured_on, **measured}
         print(f"\n{LAYOUTS[part](found[part])}", flush=True)
     record.write_text(json.dumps(found, indent=1) + "\n")

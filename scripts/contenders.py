@@ -38,13 +38,14 @@ class Here:
 
     def prepare(self, batch: int) -> Measure:
         """Compose the run."""
-        from mnist_mlp.command import compose, composing, typed
+        from mnist_mlp.command import compose, composing, labelled
 
         overrides = ["epochs=3", f"batch={batch}", "trainer=cpu", f"runs_dir={self.folder.name}"]
         if batch == 10_000:
             overrides.append("data.steps_per_epoch=5")  # whole batches, as the others have them
         with composing():
-            self.config = typed(compose(overrides))
+            composed = compose(overrides)
+            self.config = labelled(composed, composed.hydra)
         self.config.callbacks["clock"] = {"_target_": f"{__name__}.clock"}
         steps = self.config.data.steps_per_epoch or ROWS // batch
         return lambda: self.train() / steps

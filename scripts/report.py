@@ -10,53 +10,16 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
 
 try:
+    from mnist_mlp.arguments import Parser, one_of, some_of, whole_number
     from mnist_mlp.problem import Problem
     from mnist_mlp.report import write
-    from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, gather, nearest_of
+    from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, gather
     from mnist_mlp.words import LANGUAGES
 except ModuleNotFoundError as error:
     print(f"{error.name} is not installed: pip install -e .[report]", file=sys.stderr)
     sys.exit(2)
-
-
-class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, with the nearest name that is right."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with status 2."""
-        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
-        if unknown != message.split()[0]:
-            name = unknown.partition("=")[0]
-            message = f"{name}: there is no such option{nearest_of(name, list(self._option_string_actions))}"
-        print(message.removeprefix("argument "), file=sys.stderr)
-        sys.exit(2)
-
-
-def one_of(names: tuple[str, ...]) -> Any:
-    """Make the type of an option that takes one of some names."""
-
-    def name(text: str) -> str:
-        if text not in names:
-            raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(names)}{nearest_of(text, names)}")
-        return text
-
-    return name
-
-
-def some_of(names: tuple[str, ...]) -> Any:
-    """Make the type of an option that takes some of some names, with commas."""
-    one = one_of(names)
-    return lambda text: list(dict.fromkeys(one(word.strip()) for word in text.split(",")))
-
-
-def whole_number(text: str) -> int:
-    """Read a number of seeds."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return int(text)
 
 
 def parser(description: str, seeds: int | None) -> Parser:

@@ -12,6 +12,7 @@ import sys
 
 from report import make, parser, protocols_of
 
+from mnist_mlp import means
 from mnist_mlp.command import problems_of_folder, training_function
 from mnist_mlp.problem import Problem
 from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, gather, with_seed
@@ -53,6 +54,7 @@ def main() -> None:
         )
         sweep = train(gather(*asked))
         print(sweep.table())
+        means.write(sweep.configs)
         make(gather(*asked), arguments, "reproduce.py")
     except Problem as problem:
         print(problem, file=sys.stderr)

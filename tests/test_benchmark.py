@@ -44,16 +44,16 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("argument", "line"),
     [
-        ("--contenders=jacks", "'jacks' is none of here, lightning, torch, keras, jax"),
-        ("--batches=2", "'2' is none of 1, 25, 100, 10000"),
-        ("--parts=", "'' is none of start, steps, lab"),
-        ("--rounds=0", "'0' is not a whole number of at least 1"),
+        ("--contenders=jacks", "--contenders: jacks is none of here, lightning, torch, keras, jax; did you mean jax?"),
+        ("--batches=2", "--batches: 2 is none of 1, 25, 100, 10000; did you mean 25?"),
+        ("--parts=", "--parts:  is none of start, steps, lab, logging"),
+        ("--rounds=0", "--rounds: 0 is not a whole number of at least 1"),
     ],
 )
 def test_what_it_does_not_know_is_said_with_status_2(argument: str, line: str) -> None:
     done = benchmark(argument)
     assert done.returncode == 2
-    assert line in done.stderr
+    assert done.stderr == f"{line}\n"
 
 
 def test_the_readme_shows_the_published_table() -> None:
@@ -63,6 +63,6 @@ def test_the_readme_shows_the_published_table() -> None:
     finally:
         sys.path.remove(str(SCRIPT.parent))
     published = json.loads((DOCS / "benchmark.json").read_text())
-    tables = [LAYOUTS[part](published[part]) for part in ("start", "steps", "lab")]
+    tables = [LAYOUTS[part](published[part]) for part in ("start", "steps", "lab", "logging")]
     assert (DOCS / "benchmark.md").read_text() == "\n\n".join(tables) + "\n"
     assert LAYOUTS["steps"](published["steps"]) in (ROOT / "README.md").read_text()

@@ -17,7 +17,7 @@ Command = Callable[..., int]
     ("arguments", "line"),
     [
         (["modle=deep5"], "modle=deep5: there is no key modle; did you mean model?"),
-        (["model=deep6"], "did you mean deep5?"),
+        (["model=deep6"], "did you mean deep3?"),
         (["activation=rleu"], "did you mean relu?"),
         (["epochs=five"], "epochs=five: epochs is a whole number of at least 1"),
         (["model.activation=[relu,tahn]"], "did you mean tanh?"),
@@ -35,7 +35,7 @@ Command = Callable[..., int]
         (["question=q02", "seed=0,-1"], "seed=-1: seed is a whole number from 0 to 4,294,967,295"),
         (["experiment=q11"], "did you mean q10?"),
         (["data=[mnist,notebook]"], "data=[mnist,notebook]: data is one of mnist, notebook"),
-        (["logger=null"], "logger=null: logger is one of csv, none, tensorboard"),
+        (["logger=null"], "logger=null: logger is one of csv, mlflow, none, tensorboard, wandb"),
         (["callbacks.curves=3"], "callbacks.curves=3: callbacks.curves has keys of its own"),
         (["-m", "lr=interval(0,1)"], "lr=interval(0,1): a sweep names its values"),
         (["model.activation=null"], "model.activation=null: model.activation is one of relu"),

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, SHORT
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import MNISTDataModule
@@ -242,17 +241,6 @@ def test_damaged_data_is_one_line_and_status_2(
     error = capsys.readouterr().err
     assert "train-images-idx3-ubyte is damaged: it has 4 bytes" in error
     assert error.count("\n") == 1
-
-
-def test_curves_stand_over_epochs_and_over_optimizer_steps(command: Command, tmp_path: Path) -> None:
-    command("data.steps_per_epoch=4", "epochs=3", "trainer=cpu")
-    (folder,) = tmp_path.glob("runs/*/seed0")
-    curves = EventAccumulator(str(folder)).Reload()
-    for tag in ("loss/train", "loss/val", "accuracy/train", "accuracy/val"):
-        assert [point.step for point in curves.Scalars(tag)] == [1, 2, 3]
-    assert [point.step for point in curves.Scalars("by_step/val_accuracy")] == [4, 8, 12]
-    assert [point.step for point in curves.Scalars("by_step/loss")] == list(range(1, 13))
-    assert [point.step for point in curves.Scalars("test/accuracy")] == [3]
 
 
 @pytest.mark.parametrize("logger", ["csv", "none", "[tensorboard,csv]"])

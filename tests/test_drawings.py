@@ -1,0 +1,72 @@
+"""The pictures show what they should: which digits, in which order, in which colour."""
+
+import numpy as np
+from PIL.Image import Image
+
+from mnist_mlp import drawings
+
+BLACK, WHITE = 0, 255
+
+
+def certain(guesses: list[int], probabilities: list[float]) -> np.ndarray:
+    table = np.zeros((len(guesses), 10), np.float32)
+    table[range(len(guesses)), guesses] = probabilities
+    return table
+
+
+def array(picture: Image) -> np.ndarray:
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def digit_in(picture: Image, place: int) -> np.ndarray:
+    left, top = place * 124 + 20, 24
+    return array(picture)[top : top + 84, left : left + 84, 0]
+
+
+def test_the_surest_mistakes_come_first_and_right_answers_are_left_out() -> None:
+    shades = [10, 60, 120, 180]
+    images = np.stack([np.full(784, shade, np.uint8) for shade in shades])
+    picture = drawings.mistakes(images, np.array([1, 2, 3, 4]), certain([1, 5, 5, 5], [1.0, 0.6, 0.9, 0.7]))
+    assert [int(digit_in(picture, place).mean()) for place in range(3)] == [255 - 120, 255 - 180, 255 - 60]
+    assert (digit_in(picture, 3) == WHITE).all()
+
+
+def test_no_more_mistakes_are_drawn_than_there_is_room_for() -> None:
+    images = np.zeros((30, 784), np.uint8)
+    picture = drawings.mistakes(images, np.zeros(30, int), certain([1] * 30, [0.9] * 30), columns=2, rows=3)
+    assert picture.size == (2 * 124, 3 * 128 + 24)
+
+
+def test_a_network_without_mistakes_has_an_empty_picture() -> None:
+    picture = drawings.mistakes(np.zeros((1, 784), np.uint8), np.array([3]), certain([3], [0.9]))
+    assert (array(picture)[24:] == WHITE).all()
+
+
+def test_the_confusion_matrix_is_blue_where_answers_are_right_and_red_where_they_are_wrong() -> None:
+    labels, guesses = np.array([0] * 9 + [0] + [1] * 10), np.array([0] * 9 + [7] + [1] * 10)
+    picture = array(drawings.confusion_matrix(labels, guesses))
+
+    def corner(row: int, column: int) -> list[int]:
+        return list(picture[48 + row * 44 + 2, 48 + column * 44 + 2])
+
+    red, _, blue = corner(1, 1)
+    assert blue > red
+    red, _, blue = corner(0, 7)
+    assert red > blue
+    assert corner(7, 0) == [WHITE] * 3
+    assert np.abs(np.array(corner(1, 1)) - WHITE).sum() > np.abs(np.array(corner(0, 0)) - WHITE).sum()
+
+
+def test_weights_are_blue_above_zero_and_red_below() -> None:
+    first_layer = np.stack([np.full(784, 0.5), np.full(784, -0.5), np.zeros(784)]).astype(np.float32)
+    picture = array(drawings.weights(first_layer))
+    assert picture.shape == (30, 300, 3)
+    excited, inhibited, neither = (picture[15, 30 * unit + 15] for unit in range(3))
+    assert excited[2] > excited[0]
+    assert inhibited[0] > inhibited[2]
+    assert (neither == WHITE).all()
+
+
+def test_weights_that_are_not_numbers_or_all_zero_are_drawn_as_zero() -> None:
+    for first_layer in (np.full((4, 784), np.nan, np.float32), np.zeros((4, 784), np.float32)):
+        assert (array(drawings.weights(first_layer)) == WHITE).all()
