@@ -79,6 +79,9 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:  # a disk that is full, or a folder that has become read-only
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

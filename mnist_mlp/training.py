@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -202,6 +202,7 @@ def isolated(config: Config) -> Iterator[None]:
     python, numpy, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
     in_main_thread = threading.current_thread() is threading.main_thread()
     interrupt = signal.getsignal(signal.SIGINT)  # Lightning ignores Ctrl-C after the first
+    of_threads = threading.excepthook
     gpus = [] if config.trainer.accelerator == "cpu" else list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
         # Lightning 2.6 with torch 2.14; nothing a user could do about.
@@ -215,14 +216,21 @@ def isolated(config: Config) -> Iterator[None]:
         # What torch takes by itself is less where jobs of a sweep share the cores.
         own = min(threads, machine.cores())
         torch.set_num_threads(own if config.trainer.threads == "auto" else config.trainer.threads)
+        threading.excepthook = _without_disks(of_threads)
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
             torch.set_num_threads(threads)
+            threading.excepthook = of_threads
             if in_main_thread:
                 signal.signal(signal.SIGINT, interrupt)
+
+
+def _without_disks(of_threads: Callable[[Any], object]) -> Callable[[Any], object]:
+    # A disk that is full stops TensorBoard's writer, which says so to the main thread as well.
+    return lambda failed: None if issubclass(failed.exc_type, OSError) else of_threads(failed)
 
 
 def _device(trainer: lightning.Trainer) -> str:
