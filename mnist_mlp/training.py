@@ -23,7 +23,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from mnist_mlp import engine, loggers, machine, terminal
+from mnist_mlp import checkpoint, engine, loggers, machine, terminal
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config import Config
 from mnist_mlp.data import MNISTDataModule
@@ -73,13 +73,14 @@ def _accuracy(result: Result) -> float:
 
 
 def _can_go_on(run: Run) -> bool:
-    last = run.checkpoints / "last.ckpt"
+    needed = ["last.ckpt", "best.ckpt"] if run.config.test == "best" else ["last.ckpt"]
     try:
-        torch.load(last, map_location="cpu", weights_only=True)
+        for name in needed:
+            checkpoint.read(run.checkpoints / name)
     except FileNotFoundError:
         return False
-    except Exception:  # whatever unpickling makes of what is left
-        log.warning("%s is damaged: the run begins anew", last)
+    except checkpoint.Damaged as damaged:
+        log.warning("%s: the run begins anew", damaged)
         return False
     return True
 

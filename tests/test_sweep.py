@@ -112,7 +112,14 @@ def test_of_two_processes_at_one_run_one_trains_and_the_other_takes_its_result(t
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"PK\x03" * 99]
+    "damage",
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: b"",
+        lambda whole: b"PK\x03" * 99,
+        lambda whole: whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :],
+    ],
+    ids=["cut", "empty", "garbage", "one bit"],
 )
 def test_a_damaged_checkpoint_is_one_warning_and_the_run_begins_anew(
     damage: Callable[[bytes], bytes], command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,0 +1,42 @@
+"""A sample of what scripts/faults.py does by the hundred: sweeps that are broken, and end as undisturbed ones do."""
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "scripts"))
+try:
+    import faults
+finally:
+    sys.path.remove(str(ROOT / "scripts"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    faults.completed(folder)
+    return faults.finished(folder)
+
+
+@pytest.mark.parametrize("name", ["kill", "disk", "clock", "damage"])
+def test_a_broken_sweep_loses_nothing_and_ends_as_an_undisturbed_one(
+    name: str, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    said = faults.FAULTS[name](tmp_path, undisturbed, 2, random.Random(1))
+    assert said
+    assert len(undisturbed) == 2
+
+
+def test_what_differs_from_the_undisturbed_run_is_found(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    faults.completed(tmp_path)
+    (record, *_) = tmp_path.glob("*/seed0/result.json")
+    record.write_text(record.read_text().replace('"val_loss": ', '"val_loss": 1'))
+    with pytest.raises(faults.Broken, match="differs from the undisturbed run"):
+        faults.check(tmp_path, undisturbed, whole=False)
+    record.unlink()
+    with pytest.raises(faults.Broken, match="and should have"):
+        faults.check(tmp_path, undisturbed, whole=True)
