@@ -80,7 +80,7 @@ def _can_go_on(run: Run) -> bool:
     except FileNotFoundError:
         return False
     except checkpoint.Damaged as damaged:
-        log.warning("%s: the run begins anew", damaged)
+        log.warning("%s is damaged: the run begins anew", damaged)
         return False
     return True
 

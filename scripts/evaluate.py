@@ -1,0 +1,48 @@
+"""Test a trained network again: loss, accuracy, confusion matrix, precision and recall, and its surest mistakes.
+
+python scripts/evaluate.py q05/seed0
+python scripts/evaluate.py best --json
+python scripts/evaluate.py runs/baseline-acf8c16a/seed0/checkpoints/best.ckpt --picture mistakes.png
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from mnist_mlp import evaluation, trained
+from mnist_mlp.arguments import Parser
+from mnist_mlp.drawings import png
+from mnist_mlp.export import whole
+from mnist_mlp.problem import Problem
+
+
+def main() -> None:
+    """Read the command line, evaluate, write the picture, print."""
+    assert __doc__
+    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help="a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
+    parser.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--picture", type=Path, help="PNG of the surest mistakes (mistakes.png in the run's folder)")
+    arguments = parser.parse_args()
+    try:
+        network = trained.load(arguments.run, arguments.runs_dir)
+        picture = arguments.picture or (network.folder or Path()) / "mistakes.png"
+        if picture.suffix.lower() != ".png":
+            raise Problem(f"--picture {picture}: a picture's name ends in .png")
+        found = evaluation.evaluate(network)
+        with whole(picture) as partial:
+            partial.write_bytes(png(found.mistakes))
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+    if arguments.json:
+        print(json.dumps(evaluation.summary(network, found) | {"picture": str(picture)}, indent=1, allow_nan=False))
+    else:
+        print(f"{evaluation.table(network, found)}\n\n{picture}")
+    if network.recorded and not found.agrees(network.recorded):
+        print("the figures differ from the recorded ones by more than the rounding of float32", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
