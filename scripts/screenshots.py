@@ -63,6 +63,7 @@ def browser() -> Iterator[Browser]:
     Raises:
         Problem: none is installed.
     """
+    expect.set_options(timeout=20_000)  # a busy machine is no fault of the page
     path = shutil.which("chromium") or shutil.which("google-chrome")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
@@ -141,13 +142,32 @@ def rows_of_hparams(page: Page) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=False)) for row in rows]
 
 
-def images(page: Page, address: str, runs: str = "") -> Locator:
-    """Show the pictures of the runs that a regular expression names; give them."""
+def images(page: Page, address: str, tags: str = "", runs: str = "") -> Locator:
+    """Show pictures; give them.
+
+    Args:
+        page: of the browser.
+        address: of TensorBoard.
+        tags: a regular expression of those to show; TensorBoard puts them in a group of their own.
+        runs: a regular expression of those to show.
+    """
     open_tab(page, address, "images")
+    page.locator("tf-tag-filterer input").fill(tags)
     page.locator("tf-runs-selector #names-regex input").fill(runs)
-    pictures = page.locator("tf-image-loader img")
-    expect(pictures.first).to_be_visible()
-    return pictures
+    if tags:
+        named = page.locator(f'.category-name[title="{tags}"]')
+        return page.locator("tf-category-paginated-view").filter(has=named).locator("img")
+    return groups_of_tags(page).locator("img")
+
+
+def groups_of_tags(page: Page) -> Locator:
+    """Open all groups of tags of a tab, of which TensorBoard opens two; give them."""
+    groups = page.locator("tf-category-paginated-view").filter(has=page.locator(".category-name"))
+    expect(groups.first).to_be_visible()
+    closed = groups.locator("button.heading:not([open-button])")
+    while closed.count():
+        closed.first.click()
+    return groups
 
 
 def graph(page: Page, address: str) -> Locator:
@@ -182,9 +202,11 @@ def photograph(page: Page, address: str, folder: Path) -> None:
     sort_hparams(page, "test accuracy", "Descending")
     save(page, 520, folder / "hparams.png")
 
-    pictures = images(page, address, runs="^q05[-,][^/]*/seed0$")
-    expect(pictures).to_have_count(3)
-    save(page, 640, folder / "images.png")
+    pictures = images(page, address, tags="confusion_matrix|mistakes", runs="^q05[-,][^/]*/seed0$")
+    expect(pictures).to_have_count(2)
+    for picture in pictures.all():
+        expect(picture).to_be_visible()  # it has no height before it is loaded
+    save(page, 680, folder / "images.png")
 
 
 def main() -> None:

@@ -60,7 +60,8 @@ def address(screenshots: ModuleType, runs: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def opened(screenshots: ModuleType) -> Iterator[Browser]:
+def opened(screenshots: ModuleType, address: str) -> Iterator[Browser]:
+    """Open a browser, after the training."""
     with screenshots.browser() as opened:
         yield opened
 
@@ -216,9 +217,8 @@ def test_histograms_and_distributions_show_every_layer(
     screenshots: ModuleType, page: Page, address: str, tab: str, chart: str
 ) -> None:
     screenshots.open_tab(page, address, tab)
-    groups = page.locator("tf-category-paginated-view").filter(has=page.locator(".category-name"))
-    expect(groups.locator(".category-name")).to_have_text(["activations", "gradients", "weights"])
-    groups.last.locator("button.heading").click()  # the first two are open
+    names_of_groups = screenshots.groups_of_tags(page).locator(".category-name")
+    expect(names_of_groups).to_have_text(["activations", "gradients", "weights"])
     expect(page.locator(chart)).to_have_count((2 + 3 + 3) * 4)
     for drawing in page.locator(chart).all():
         expect(drawing.locator("path").first).to_be_attached()

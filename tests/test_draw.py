@@ -1,0 +1,190 @@
+"""A page to draw on: a browser draws, the networks guess, and nothing else can be reached through it."""
+
+import json
+import math
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+TRAINED = ["epochs=2", "trainer=cpu", "callbacks=none", "logger=none"]
+
+
+def draw(*arguments: str | int, code: str = "") -> "subprocess.Popen[str]":
+    """Start scripts/draw.py, after some code."""
+    start = [sys.executable, "scripts/draw.py"]
+    if code:
+        run = f"import runpy, sys; {code}; sys.path.insert(0, 'scripts'); sys.argv[0] = 'draw.py'; "
+        start = [sys.executable, "-c", f"{run}runpy.run_path('scripts/draw.py', run_name='__main__')"]
+    return subprocess.Popen(
+        [*start, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two runs."""
+    from mnist_mlp.command import main
+
+    folder = tmp_path_factory.mktemp("lab") / "runs"
+    for width in (200, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["train.py", *TRAINED, f"width={width}", f"runs_dir={folder}"])
+            main()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(runs: Path) -> Iterator[int]:
+    """The port of a page with both runs."""
+    folders = sorted(runs.glob("*-*/seed0"))
+    assert len(folders) == 2
+    server = draw(*map(str, folders), "--port", 0)
+    assert server.stdout
+    assert server.stderr
+    said = server.stdout.readline()
+    found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\n", said)
+    assert found, server.stderr.read()
+    yield int(found[1])
+    server.send_signal(signal.SIGINT)
+    assert server.wait(10) == 0
+    assert server.stderr.read() == ""
+    server.stdout.close()
+    server.stderr.close()
+
+
+def ask(port: int, path: str, method: str = "GET", body: bytes = b"", host: str | None = None) -> tuple[int, bytes]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, body=body, headers={} if host is None else {"Host": host})
+    response = connection.getresponse()
+    found = response.status, response.read()
+    connection.close()
+    return found
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_digit_drawn_with_the_mouse_is_told_by_both_networks(served: int) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    requested: list[str] = []
+    troubles: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": 1000, "height": 800})
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(f"http://127.0.0.1:{served}/")
+        box = page.locator("#paper").bounding_box()
+        assert box
+        guesses = page.locator("output.guess")
+
+        def stroke(places: list[tuple[float, float]]) -> None:
+            assert box
+            points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+            page.mouse.move(*points[0])
+            page.mouse.down()
+            for point in points[1:]:
+                page.mouse.move(*point)
+            page.mouse.up()
+
+        def seen() -> list[int]:
+            script = "Array.from(document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data)"
+            found: list[int] = page.evaluate(script)
+            return found[::4]
+
+        stroke([(0.52, 0.2 + 0.06 * step) for step in range(11)])
+        expect(guesses).to_have_text(["1", "1"])
+        one = seen()
+        assert max(one) == 255
+        assert sum(one) / 255 < 100
+        shares = page.locator(".row span:last-child").all_text_contents()
+        assert len(shares) == 20
+        assert sum(float(share.rstrip("%")) for share in shares[:10]) == pytest.approx(100, abs=1)
+        page.get_by_role("button", name="Clear").click()
+        expect(guesses).to_have_text(["", ""])
+        assert max(seen()) == 0
+        turn = [2 * math.pi * step / 30 for step in range(31)]
+        stroke([(0.5 + 0.2 * math.sin(angle), 0.5 - 0.3 * math.cos(angle)) for angle in turn])
+        expect(guesses).to_have_text(["0", "0"])
+        page.keyboard.press("Escape")
+        expect(guesses).to_have_text(["", ""])
+        page.set_viewport_size({"width": 390, "height": 844})
+        widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        names = page.locator("h2").all_text_contents()
+        browser.close()
+    assert widths[0] <= widths[1]
+    assert len(names) == 3
+    assert all(name.endswith("/seed0") for name in names[1:])
+    assert troubles == []
+    assert all(url.startswith((f"http://127.0.0.1:{served}/", "data:")) for url in requested)
+
+
+def test_the_page_loads_nothing_from_elsewhere(served: int) -> None:
+    status, page = ask(served, "/")
+    assert status == 200
+    assert not re.search(rb"https?://|@import|url\(|src=", page)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "//etc/passwd",
+        "/guess/..",
+    ],
+)
+def test_no_file_can_be_read_through_it(served: int, path: str) -> None:
+    assert ask(served, path) == (404, b"Not Found\n")
+
+
+def test_requests_that_are_no_drawing_are_refused(served: int) -> None:
+    assert ask(served, "/guess") == (405, b"Method Not Allowed\n")
+    assert ask(served, "/", "POST") == (405, b"Method Not Allowed\n")
+    status, answer = ask(served, "/guess", "POST", b"seven")
+    assert status == 200
+    assert json.loads(answer)["problem"].startswith("the drawing: not an image")
+    assert ask(served, "/guess", "POST", bytes(1_000_001))[0] == 413
+    assert ask(served, "/", host="elsewhere.example")[0] == 400
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of every Linux machine")
+def test_it_listens_on_one_loopback_address_alone(served: int) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", served), timeout=5)
+
+
+def test_a_taken_port_is_told_in_one_line(served: int, runs: Path) -> None:
+    _, errors = (started := draw(next(runs.glob("*/seed0")), "--port", served)).communicate(timeout=60)
+    assert started.returncode == 2
+    assert errors == f"--port: {served} cannot be had (Address already in use); --port 0 takes any that is free\n"
+
+
+def test_what_is_wrong_with_the_command_is_told_in_one_line(tmp_path: Path) -> None:
+    for arguments, line in {
+        ("best", "--port", "70000"): "--port: 70000 is not a whole number from 0 to 65535\n",
+        ("best", "--prot", "1"): "--prot: there is no such option; did you mean --port?\n",
+        ("best", "--port", "0", "--runs-dir", str(tmp_path)): f"best: there is no finished run in {tmp_path}\n",
+    }.items():
+        printed, errors = (started := draw(*arguments)).communicate(timeout=60)
+        assert (started.returncode, printed, errors) == (2, "", line)
+
+
+def test_a_missing_extra_is_told_in_one_line() -> None:
+    started = draw("best", "--port", 0, code="sys.modules['werkzeug'] = None")
+    printed, errors = started.communicate(timeout=60)
+    assert (started.returncode, printed) == (2, "")
+    assert errors == "werkzeug is not installed: pip install -e .[draw]\n"

@@ -1,0 +1,486 @@
+"""Photographs, drawings and arrays of digits are brought to MNIST's form and told by a trained network."""
+
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from hypothesis.extra import numpy as arrays
+from PIL import Image, ImageDraw, ImageFont
+
+from mnist_mlp import digit, mnist, trained
+from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.problem import Problem
+
+IMAGES = 300
+BICUBIC, NEAREST = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
+UInt8 = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of the baseline."""
+    folder = tmp_path_factory.mktemp("lab") / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", "epochs=2", "trainer=cpu", "callbacks=none", "logger=none"])
+        sys.argv.append(f"runs_dir={folder}")
+        from mnist_mlp.command import main
+
+        main()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(runs: Path) -> MNISTClassifier:
+    return trained.load("best", str(runs)).model
+
+
+@pytest.fixture(scope="module")
+def records() -> UInt8:
+    images = mnist.load(mnist.default_directory(), train=False).images[:IMAGES]
+    return images.reshape(-1, 28, 28).numpy()
+
+
+@pytest.fixture
+def predict(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, list[str]]]:
+    """Run scripts/predict.py in this process: its exit status, what it printed, and its lines on stderr."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    from predict import main
+
+    def run(*arguments: str | Path, run: str = "best") -> tuple[int, str, list[str]]:
+        words = ["predict.py", run, *map(str, arguments), "--runs-dir", str(runs)]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err.splitlines()
+
+    return run
+
+
+def guesses(model: MNISTClassifier, images: list[Any]) -> list[int]:
+    with torch.inference_mode():
+        found: list[int] = model(torch.from_numpy(np.stack(images))).argmax(1).tolist()
+    return found
+
+
+def as_grey(image: Any) -> digit.Grey:
+    return np.clip(np.asarray(image, dtype=np.float32) / np.float32(255), 0, 1)
+
+
+def larger(image: UInt8, factor: float, how: Image.Resampling = BICUBIC) -> UInt8:
+    side = round(28 * factor)
+    return np.asarray(Image.fromarray(image).resize((side, side), how))
+
+
+def shifted(image: UInt8) -> UInt8:
+    moved = np.zeros((60, 50), np.uint8)
+    row, column = image.sum() % 32, image.sum() % 22
+    moved[row : row + 28, column : column + 28] = image
+    return moved
+
+
+def framed(image: UInt8) -> UInt8:
+    """In a black frame on white."""
+    return np.pad(np.pad(np.pad(255 - larger(image, 6), 30, constant_values=255), 4), 10, constant_values=255)
+
+
+def dirty(image: UInt8) -> UInt8:
+    page = 255 - np.pad(larger(image, 8), 40)
+    for row, column in np.random.default_rng(int(image.sum())).integers(5, 295, (10, 2)):
+        page[row : row + 4, column : column + 4] = 0
+    return page
+
+
+def photographed(image: UInt8) -> Any:
+    """Grey ink on paper with a noise, and light from one side."""
+    light = 110 + np.linspace(0, 90, 224)[:, None] + np.linspace(0, 40, 224)
+    return np.clip(light - 0.35 * larger(image, 8) + np.random.default_rng(0).normal(0, 5, (224, 224)), 0, 255)
+
+
+def as_jpeg(image: UInt8) -> Any:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=75)
+    return Image.open(file)
+
+
+CHANGES: dict[str, Callable[[UInt8], Any]] = {
+    "inverted": lambda image: 255 - image,
+    "reduced to 3/4": lambda image: larger(image, 0.75),
+    "x1.5": lambda image: larger(image, 1.5),
+    "x2": lambda image: larger(image, 2),
+    "x5": lambda image: larger(image, 5),
+    "x10": lambda image: larger(image, 10),
+    "x4 in squares, inverted": lambda image: 255 - larger(image, 4, NEAREST),
+    "shifted": shifted,
+    "shifted, inverted": lambda image: 255 - shifted(image),
+    "a wide black border": lambda image: np.pad(image, ((50, 10), (200, 30))),
+    "a white border": lambda image: np.pad(image, 6, constant_values=255),
+    "x4, a white border": lambda image: np.pad(larger(image, 4), 10, constant_values=255),
+    "x6, inverted, a white border": lambda image: np.pad(255 - larger(image, 6), 40, constant_values=255),
+    "a frame": framed,
+    "little contrast": lambda image: 120 + 0.3 * larger(image, 4),
+    "specks": dirty,
+    "a photograph": photographed,
+    "JPEG": as_jpeg,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_digit_of_mnist_is_told_the_same_however_it_is_drawn(
+    model: MNISTClassifier, records: UInt8, change: Callable[[UInt8], Any]
+) -> None:
+    unaltered = guesses(model, [as_grey(record) for record in records])
+    altered = guesses(model, [digit.normalise(as_grey(change(record))) for record in records])
+    same = np.mean(np.array(unaltered) == altered)
+    assert same >= 0.95
+
+
+def test_what_has_mnists_form_is_left_as_it_is(records: UInt8) -> None:
+    for record in records:
+        np.testing.assert_array_equal(digit.normalise(as_grey(record)), as_grey(record))
+        np.testing.assert_allclose(digit.normalise(1 - as_grey(record)), as_grey(record), atol=1e-7)
+
+
+def test_what_has_another_form_gets_mnists(records: UInt8) -> None:
+    for record in records[:50]:
+        image = digit.normalise(as_grey(larger(record, 3)))
+        rows, columns = (np.flatnonzero(image.any(axis)) for axis in (1, 0))
+        assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+        middle = [(image.sum(axis) * np.arange(28)).sum() / image.sum() for axis in (1, 0)]
+        assert middle == pytest.approx([14, 14], abs=0.51)
+        assert image.dtype == np.float32
+        assert image.max() == 1
+
+
+FONTS = sorted(
+    path for path in Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVu*.ttf") if "Display" not in path.name
+)
+
+
+def test_most_printed_digits_are_told(model: MNISTClassifier) -> None:
+    """The network has learned from handwriting, of which some fonts' 1 and 9 have little."""
+    fonts: list[Any] = [ImageFont.truetype(str(path), 120) for path in FONTS] + [ImageFont.load_default(120)]
+    assert len(fonts) == 13
+    images = []
+    for font in fonts:
+        for number in range(10):
+            page = Image.new("L", (200, 220), 255)
+            ImageDraw.Draw(page).text((60, 20), str(number), font=font, fill=0)
+            images.append(digit.normalise(as_grey(page)))
+    right = np.mean(np.array(guesses(model, images)) == list(range(10)) * len(fonts))
+    assert right >= 0.8
+
+
+def seven(records: UInt8, factor: float = 8) -> Image.Image:
+    """The first test record, black on white."""
+    return Image.fromarray(255 - larger(records[0], factor))
+
+
+def save(image: Image.Image, path: Path, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def told(path: Path, model: MNISTClassifier) -> list[int]:
+    return guesses(model, [digit.normalise(image) for image in digit.read(path)])
+
+
+def test_every_kind_of_image_is_read(model: MNISTClassifier, records: UInt8, tmp_path: Path) -> None:
+    page = seven(records)
+    wide = np.asarray(page).astype(np.uint16) * 257
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter to the right
+    on_glass = Image.new("RGBA", page.size, (0, 0, 0, 0))
+    on_glass.putalpha(Image.fromarray(255 - np.asarray(page)))
+    with_key = page.convert("P")
+    paths = [
+        save(page, tmp_path / "grey.png"),
+        save(page.convert("RGB"), tmp_path / "colours.jpg"),
+        save(page.convert("RGB").rotate(90, expand=True), tmp_path / "turned.jpg", exif=exif),
+        save(Image.fromarray(wide), tmp_path / "16 bits.png"),
+        save(Image.fromarray(wide), tmp_path / "16 bits.tif"),
+        save(Image.fromarray(as_grey(page)), tmp_path / "floats.tif"),
+        save(Image.fromarray(as_grey(page) * 1e30 - 1e29), tmp_path / "wide floats.tif"),
+        save(on_glass, tmp_path / "transparent.png"),
+        save(on_glass.convert("LA"), tmp_path / "grey transparent.png"),
+        save(with_key, tmp_path / "palette.png", transparency=255),
+        save(page.convert("CMYK"), tmp_path / "cmyk.jpg"),
+        save(page.convert("1"), tmp_path / "two shades.png"),
+        save(page, tmp_path / "animated.gif", save_all=True, append_images=[Image.new("L", page.size, 255)]),
+        save(page, tmp_path / "page.bmp"),
+        save(page.convert("RGB"), tmp_path / "page.webp"),
+        save(page, tmp_path / "page.pgm"),
+    ]
+    assert {path.name: told(path, model) for path in paths} == {path.name: [7] for path in paths}
+
+
+def test_every_form_of_array_is_read(model: MNISTClassifier, records: UInt8, tmp_path: Path) -> None:
+    unaltered = guesses(model, [as_grey(record) for record in records])
+    forms = {
+        "records": (records, unaltered),
+        "flat": (records.reshape(-1, 784), unaltered),
+        "floats": (as_grey(records), unaltered),
+        "doubles": (records / 255.0, unaltered),
+        "by columns": (np.asfortranarray(records), unaltered),
+        "one": (records[0], unaltered[:1]),
+        "larger": (np.asarray(seven(records)), [7]),
+    }
+    for name, (array, expected) in forms.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        images = [digit.normalise(image) for image in digit.read(tmp_path / f"{name}.npy")]
+        assert guesses(model, images) == expected
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it has so many pixels, and has none."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def npy_of(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def image_of(image: Image.Image, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+NOT_AN_IMAGE = "not an image that can be read (PNG, JPEG, GIF, BMP, TIFF, WEBP, PPM, AVIF)"
+FORM = "it has to be height x width, n x 28 x 28 or n x 784"
+BAD = {
+    "empty.png": (b"", NOT_AN_IMAGE),
+    "text.png": (b"seven", NOT_AN_IMAGE),
+    "cut.png": (image_of(Image.effect_noise((90, 90), 90))[:2000], "the image is damaged or not whole"),
+    "large.png": (png_of(9000, 9000), "more than 64 million pixels; reduce it first"),
+    "huge.png": (png_of(100_000, 100_000), "more than 64 million pixels; reduce it first"),
+    "no pixels.png": (png_of(0, 10), NOT_AN_IMAGE),
+    "missing pixels.png": (png_of(10, 10), "the image is damaged or not whole"),
+    "white.png": (image_of(Image.new("L", (50, 50), 255)), "no digit in it: all of it is of one shade"),
+    "one pixel.png": (image_of(Image.new("L", (1, 1), 90)), "no digit in it: all of it is of one shade"),
+    "nothing.png": (image_of(Image.new("RGBA", (9, 9), (0, 0, 0, 0))), "no digit in it: all of it is of one shade"),
+    "text.npy": (b"seven", "not a NumPy array, or damaged"),
+    "cut.npy": (npy_of(np.zeros((28, 28)))[:-1], "the array is damaged or not whole"),
+    "objects.npy": (npy_of(np.array([{}])), "an array of object; it has to be of uint8, or of floats from 0 to 1"),
+    "integers.npy": (
+        npy_of(np.ones((28, 28), int)),
+        "an array of int64; it has to be of uint8, or of floats from 0 to 1",
+    ),
+    "nan.npy": (npy_of(np.full((28, 28), np.nan)), "an array of floats that are not all from 0 to 1"),
+    "to 255.npy": (npy_of(np.full((28, 28), 255.0)), "an array of floats that are not all from 0 to 1"),
+    "row.npy": (npy_of(np.zeros(9)), f"an array of 9; {FORM}"),
+    "value.npy": (npy_of(np.float32(0.5)), f"an array of a single value; {FORM}"),
+    "colours.npy": (npy_of(np.zeros((28, 28, 3))), f"an array of 28 x 28 x 3; {FORM}"),
+    "none.npy": (npy_of(np.zeros((0, 28, 28))), f"an array of 0 x 28 x 28; {FORM}"),
+    "black.npy": (npy_of(np.zeros((28, 28))), "no digit in it: all of it is of one shade"),
+}
+
+
+def huge_npy() -> bytes:
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (10**12, 784)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+BAD["huge.npy"] = (huge_npy(), "more than 64 million pixels; reduce it first")
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_used_is_told_in_one_line(
+    predict: Callable[..., tuple[int, str, list[str]]], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(BAD[name][0])
+    assert predict(tmp_path / name) == (2, "", [f"{tmp_path / name}: {BAD[name][1]}"])
+
+
+def test_the_good_files_among_bad_ones_are_predicted(
+    predict: Callable[..., tuple[int, str, list[str]]], records: UInt8, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("b.png", "a.JPG", "c.png"):
+        seven(records).save(folder / name)
+    (folder / "c.png").write_bytes(b"seven")
+    (folder / "notes.txt").write_text("seven")
+    np.save(tmp_path / "some.npy", records[:2])
+    (tmp_path / "empty").mkdir()
+    status, printed, lines = predict(folder, tmp_path / "some.npy", tmp_path / "empty", tmp_path / "gone.png")
+    assert status == 1
+    assert [line.split()[:2] for line in printed.splitlines()] == [
+        ["file", "guess"],
+        [str(folder / "a.JPG"), "7"],
+        [str(folder / "b.png"), "7"],
+        [f"{tmp_path}/some.npy[0]", "7"],
+        [f"{tmp_path}/some.npy[1]", "2"],
+    ]
+    assert lines == [
+        f"{folder / 'c.png'}: {NOT_AN_IMAGE}",
+        f"{tmp_path / 'empty'}: there is no image in this folder",
+        f"{tmp_path / 'gone.png'}: no such file or directory",
+    ]
+
+
+def test_json_has_all_probabilities_and_the_picture_what_was_seen(
+    predict: Callable[..., tuple[int, str, list[str]]], records: UInt8, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "some.npy", records[:5])
+    status, printed, lines = predict(tmp_path / "some.npy", "--json", "--show", tmp_path / "seen.png")
+    assert (status, lines) == (0, [])
+    found = json.loads(printed)
+    assert found["run"].endswith("/seed0")
+    assert [image["guess"] for image in found["images"][:4]] == [7, 2, 1, 0]
+    for image in found["images"]:
+        assert sum(image["probabilities"]) == pytest.approx(1)
+        assert np.argmax(image["probabilities"]) == image["guess"]
+    with Image.open(tmp_path / "seen.png") as picture:
+        seen = np.asarray(picture)[8 : 8 + 112 : 4, 8 : 8 + 112 : 4]
+    np.testing.assert_array_equal(seen, records[0])
+
+
+def test_a_name_that_breaks_lines_does_not(
+    predict: Callable[..., tuple[int, str, list[str]]], records: UInt8, tmp_path: Path
+) -> None:
+    names = [b"a\nb.png", b"\xff.png"] if sys.platform == "linux" else [b"a\nb.png"]
+    for name in names:
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        path.write_bytes(b"seven")
+        status, _, lines = predict(path)
+        assert (status, len(lines)) == (2, 1)
+        seven(records).save(path, "PNG")
+        status, printed, _ = predict(path)
+        assert (status, len(printed.splitlines())) == (0, 2)
+
+
+def test_what_is_wrong_with_the_command_is_told_in_one_line(
+    predict: Callable[..., tuple[int, str, list[str]]], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.png"
+    status, printed, lines = predict(path, run="q99")
+    assert (status, printed, len(lines)) == (2, "", 1)
+    assert lines[0].startswith("q99: ")
+    assert predict(path, "--show", "seen.jpg")[2] == ["--show: seen.jpg: its name has to end with .png"]
+    assert "--show: " in predict(path, "--show", tmp_path / "gone" / "seen.png")[2][0]
+    assert predict(path, "--jsn")[2] == ["--jsn: there is no such option; did you mean --json?"]
+
+
+def test_a_wrong_command_is_told_without_the_heavy_imports() -> None:
+    code = "import sys; sys.argv[1:] = ['best']; sys.path.insert(0, 'scripts')\nfrom predict import main\n"
+    code += "try: main()\nexcept SystemExit as stop: print(stop.code, 'torch' in sys.modules, 'PIL' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False False\n"
+    assert done.stderr == "the following arguments are required: IMAGE\n"
+
+
+def told_or_refused(path: Path, model: MNISTClassifier) -> None:
+    """Either there is a prediction, or one line says why not; warnings are errors."""
+    try:
+        images = [digit.normalise(image) for image in digit.read(path)]
+    except Problem as problem:
+        assert len(str(problem).splitlines()) == 1  # noqa: PT017
+        return
+    for image in images:
+        assert image.shape == (28, 28)
+        assert image.min() >= 0
+        assert image.max() <= 1
+    assert all(0 <= guess <= 9 for guess in guesses(model, images))
+
+
+SHARED = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+KINDS = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "GIF": b"GIF89a", "BMP": b"BM", "TIFF": b"II*\0"}
+STARTS = [b"", *KINDS.values(), b"MM\0*", b"RIFF\0\0\0\0WEBP", b"P5 3 3 255\n", b"\x93NUMPY\x01\x00v\x00{'descr': "]
+
+
+@SHARED
+@given(start=some.sampled_from(STARTS), rest=some.binary(max_size=300), suffix=some.sampled_from([".png", ".npy"]))
+def test_any_bytes_are_told_or_refused(
+    model: MNISTClassifier, tmp_path: Path, start: bytes, rest: bytes, suffix: str
+) -> None:
+    path = tmp_path / f"any{suffix}"
+    path.write_bytes(start + rest)
+    told_or_refused(path, model)
+
+
+@SHARED
+@given(kind=some.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"]), data=some.data())
+def test_damaged_images_are_told_or_refused(
+    model: MNISTClassifier, records: UInt8, tmp_path: Path, kind: str, data: some.DataObject
+) -> None:
+    content = bytearray(image_of(seven(records, 2), kind))
+    for _ in range(data.draw(some.integers(0, 4))):
+        content[data.draw(some.integers(0, len(content) - 1))] = data.draw(some.integers(0, 255))
+    path = tmp_path / "damaged"
+    path.write_bytes(content[: data.draw(some.integers(0, len(content)))])
+    told_or_refused(path, model)
+
+
+@SHARED
+@given(
+    mode=some.sampled_from(["1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16"]),
+    width=some.integers(1, 60),
+    height=some.integers(1, 60),
+    content=some.binary(min_size=1, max_size=200),
+)
+def test_any_size_and_mode_is_told_or_refused(
+    model: MNISTClassifier, tmp_path: Path, mode: str, width: int, height: int, content: bytes
+) -> None:
+    size = len(Image.new(mode, (width, height)).tobytes())
+    image = Image.frombytes(mode, (width, height), (content * (size // len(content) + 1))[:size])
+    for suffix in (".tif", ".png"):
+        path = tmp_path / f"image{suffix}"
+        try:
+            image.save(path)
+        except (OSError, ValueError, KeyError):  # not every format has every mode
+            continue
+        told_or_refused(path, model)
+
+
+@SHARED
+@given(
+    array=arrays.arrays(
+        some.one_of(some.sampled_from([np.uint8, np.float16, np.float32, np.float64]), arrays.scalar_dtypes()),
+        some.one_of(
+            some.sampled_from([(28, 28), (1, 28, 28), (2, 784), (1, 1), (1, 50), (50, 1)]),
+            arrays.array_shapes(max_dims=4, max_side=12),
+        ),
+    )
+)
+def test_any_array_is_told_or_refused(model: MNISTClassifier, tmp_path: Path, array: Any) -> None:
+    path = tmp_path / "array.npy"
+    np.save(path, array)
+    told_or_refused(path, model)
+
+
+@SHARED
+@given(
+    array=arrays.arrays(
+        np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=some.floats(0, 1, width=32)
+    )
+)
+def test_any_grey_array_is_told_or_refused(model: MNISTClassifier, tmp_path: Path, array: Any) -> None:
+    path = tmp_path / "array.npy"
+    np.save(path, array)
+    told_or_refused(path, model)
