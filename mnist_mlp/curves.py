@@ -26,13 +26,14 @@ LAYOUT = {
             ["accuracy_by_step/train", "accuracy_by_step/val"],
         ),
     },
-    "means over seeds, with their 95% intervals": {
-        f"{measure}, {stage}": ("Margin", [tag, means.low(tag), means.high(tag)])
+    "means over two seeds or more, with their 95% intervals": {
+        f"{measure}, {stage}": ("Margin", [means.mean(tag), means.low(tag), means.high(tag)])
         for tag, measure, stage in (
-            ("accuracy/val", "accuracy", "validation"),
-            ("loss/val", "loss", "validation"),
-            ("accuracy/train", "accuracy", "training"),
+            # TensorBoard shows the last of them first.
             ("loss/train", "loss", "training"),
+            ("accuracy/train", "accuracy", "training"),
+            ("loss/val", "loss", "validation"),
+            ("accuracy/val", "accuracy", "validation"),
         )
     },
 }

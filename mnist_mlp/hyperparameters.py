@@ -53,7 +53,7 @@ class Hyperparameters(Callback):
                 run = Run(self.config)
                 writer = logger.experiment.file_writer
                 writer.add_summary(_table(row))
-                writer.add_summary(hparams_pb(row, trial_id=f"{run.label} seed{self.config.seed} {run.id}"))
+                writer.add_summary(hparams_pb(row, trial_id=f"seed{self.config.seed} {run.label} {run.id}"))
                 for name, text in texts(self.config).items():
                     logger.experiment.add_text(name, text)
 

@@ -87,8 +87,8 @@ class Snapshots(Callback):
         if self.pictures:
             worst = drawings.mistakes(records.images.cpu().numpy(), labels, probabilities)
             confusion = drawings.confusion_matrix(labels, probabilities.argmax(axis=1))
-            _picture(writer, "test/mistakes", worst, step)
-            _picture(writer, "test/confusion_matrix", confusion, step)
+            _picture(writer, "mistakes/test", worst, step)
+            _picture(writer, "confusion_matrix/test", confusion, step)
         if self.precision_recall:
             for digit in range(10):
                 writer.add_pr_curve(f"test/digit_{digit}", labels == digit, probabilities[:, digit], step)

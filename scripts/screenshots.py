@@ -87,7 +87,7 @@ def time_series(page: Page, address: str, tags: str = "", runs: str = "") -> Loc
     """Show the curves as they are, neither smoothed nor cut; give their cards.
 
     Args:
-        page: of the browser.
+        page: one that has not shown them before: TensorBoard remembers that its settings are closed.
         address: of TensorBoard.
         tags: a regular expression of those to show.
         runs: a regular expression of those to show.

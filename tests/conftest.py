@@ -15,7 +15,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 os.environ["OMP_NUM_THREADS"] = "1"  # each core has a worker of its own
 
 # A fixed sample in the test suite; scripts/night.sh tries new ones, a hundred times as many.
-settings.register_profile("sample", max_examples=25, derandomize=True)
+settings.register_profile("sample", max_examples=15, derandomize=True)
 settings.register_profile("night", max_examples=2_500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sample"))
 

@@ -19,8 +19,8 @@ def array(picture: Image) -> np.ndarray:
 
 
 def digit_in(picture: Image, place: int) -> np.ndarray:
-    left, top = place * 124 + 20, 24
-    return array(picture)[top : top + 84, left : left + 84, 0]
+    left, top = place * 70 + 7, 24
+    return array(picture)[top : top + 56, left : left + 56, 0]
 
 
 def test_the_surest_mistakes_come_first_and_right_answers_are_left_out() -> None:
@@ -34,7 +34,7 @@ def test_the_surest_mistakes_come_first_and_right_answers_are_left_out() -> None
 def test_no_more_mistakes_are_drawn_than_there_is_room_for() -> None:
     images = np.zeros((30, 784), np.uint8)
     picture = drawings.mistakes(images, np.zeros(30, int), certain([1] * 30, [0.9] * 30), columns=2, rows=3)
-    assert picture.size == (2 * 124, 3 * 128 + 24)
+    assert picture.size == (drawings.WIDTH, 3 * 92 + 24)
 
 
 def test_a_network_without_mistakes_has_an_empty_picture() -> None:
@@ -47,7 +47,7 @@ def test_the_confusion_matrix_is_blue_where_answers_are_right_and_red_where_they
     picture = array(drawings.confusion_matrix(labels, guesses))
 
     def corner(row: int, column: int) -> list[int]:
-        return list(picture[48 + row * 44 + 2, 48 + column * 44 + 2])
+        return list(picture[36 + row * 31 + 2, 36 + column * 31 + 2])
 
     red, _, blue = corner(1, 1)
     assert blue > red
@@ -57,11 +57,18 @@ def test_the_confusion_matrix_is_blue_where_answers_are_right_and_red_where_they
     assert np.abs(np.array(corner(1, 1)) - WHITE).sum() > np.abs(np.array(corner(0, 0)) - WHITE).sum()
 
 
+def test_the_counts_of_the_confusion_matrix_are_in_grey() -> None:
+    picture = array(drawings.confusion_matrix(np.array([3]), np.array([3])))
+    margins = np.concatenate([picture[:34].reshape(-1, 3), picture[:, :34].reshape(-1, 3)])
+    assert (margins.max(axis=1) == margins.min(axis=1)).all()
+    assert margins.min() < 100
+
+
 def test_weights_are_blue_above_zero_and_red_below() -> None:
     first_layer = np.stack([np.full(784, 0.5), np.full(784, -0.5), np.zeros(784)]).astype(np.float32)
     picture = array(drawings.weights(first_layer))
-    assert picture.shape == (30, 300, 3)
-    excited, inhibited, neither = (picture[15, 30 * unit + 15] for unit in range(3))
+    assert picture.shape[1] == drawings.WIDTH
+    excited, inhibited, neither = (picture[15, 1 + 29 * unit + 15] for unit in range(3))
     assert excited[2] > excited[0]
     assert inhibited[0] > inhibited[2]
     assert (neither == WHITE).all()

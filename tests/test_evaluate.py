@@ -115,7 +115,7 @@ def test_the_picture_lies_in_the_runs_folder_or_where_it_is_asked_for(
     assert evaluate("best", "--runs-dir", runs, "--picture", "asked.png") == 0
     for path in (picture, tmp_path / "asked.png"):
         with Image.open(path) as image:
-            assert (image.format, image.size) == ("PNG", (6 * 124, 4 * 128 + 24))
+            assert (image.format, image.size) == ("PNG", (350, 4 * 92 + 24))
     assert [path.name for path in tmp_path.iterdir()] == ["asked.png"]
 
 

@@ -22,7 +22,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return faults.finished(folder)
 
 
-@pytest.mark.parametrize("name", ["kill", "disk", "clock", "damage"])
+@pytest.mark.parametrize("name", ["kill", "disk", "damage"])
 def test_a_broken_sweep_loses_nothing_and_ends_as_an_undisturbed_one(
     name: str, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -167,7 +167,7 @@ def test_images_shows_mistakes_confusion_matrix_and_first_layer_of_each_run(
         loaders.locator("[itemprop=run]").all_text_contents(),
         strict=True,
     )
-    tags = ("test/confusion_matrix", "test/mistakes", "weights/first_layer")
+    tags = ("confusion_matrix/test", "mistakes/test", "weights/first_layer")
     expected = [(tag, run) for tag in tags for run in names(runs, "*/seed*") if not run.startswith("optimizer")]
     assert sorted((tag.strip(), run.strip()) for tag, run in shown) == expected
 
@@ -200,6 +200,7 @@ def test_custom_scalars_shows_its_charts_and_the_bands_of_the_means(
     expect(page.locator("tf-custom-scalar-multi-line-chart-card .line-plot path.line").first).to_be_visible()
     charts = page.locator("tf-custom-scalar-margin-chart-card")
     expect(charts).to_have_count(4)
+    expect(page.get_by_text("Missing Tags").filter(visible=True)).to_have_count(0)
     for chart in charts.all():
         chart.scroll_into_view_if_needed()
         bands = chart.locator(".area-plot path.area")

@@ -177,6 +177,7 @@ def test_a_variants_mean_over_seeds_is_a_run_of_its_own(command: Command, tmp_pa
         mean = sum(values) / 3
         half = stats.t.ppf(0.975, 2) * math.sqrt(sum((value - mean) ** 2 for value in values) / 2 / 3)
         assert points(read, tag)[-1] == (2, pytest.approx(mean))
+        assert points(read, f"interval/{tag.replace('/', '_')}_mean")[-1] == (2, pytest.approx(mean))
         interval = [points(read, f"interval/{tag.replace('/', '_')}_{end}")[-1][1] for end in ("low", "high")]
         assert interval == pytest.approx([mean - half, mean + half])
     assert metadata.SESSION_START_INFO_TAG not in read.summary_metadata  # it is no row of HParams
@@ -200,7 +201,7 @@ def test_everything_is_shown_of_the_first_and_the_last_epoch(command: Command, t
     assert command("data.steps_per_epoch=2", "epochs=3", "trainer=cpu", "callbacks=full", "experiment=q05") == 0
     read = events(only_run(tmp_path))
     tags = read.Tags()
-    pictures = ["test/confusion_matrix", "test/mistakes", "weights/first_layer"]
+    pictures = ["confusion_matrix/test", "mistakes/test", "weights/first_layer"]
     assert sorted(tags["images"]) == pictures
     for tag in pictures:
         assert [image.step for image in read.Images(tag)] == [1, 3]
@@ -223,7 +224,7 @@ def test_everything_is_shown_of_the_first_and_the_last_epoch(command: Command, t
 
 def test_without_a_last_layer_to_look_at_there_is_one_look(command: Command, tmp_path: Path) -> None:
     assert command(*SHORT) == 0
-    assert [image.step for image in events(only_run(tmp_path)).Images("test/mistakes")] == [1]
+    assert [image.step for image in events(only_run(tmp_path)).Images("mistakes/test")] == [1]
 
 
 def test_a_run_that_diverges_keeps_what_came_before(command: Command, tmp_path: Path) -> None:
