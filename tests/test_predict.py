@@ -409,7 +409,7 @@ def told_or_refused(path: Path, model: MNISTClassifier) -> None:
     assert all(0 <= guess <= 9 for guess in guesses(model, images))
 
 
-SHARED = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "GIF": b"GIF89a", "BMP": b"BM", "TIFF": b"II*\0"}
 STARTS = [b"", *KINDS.values(), b"MM\0*", b"RIFF\0\0\0\0WEBP", b"P5 3 3 255\n", b"\x93NUMPY\x01\x00v\x00{'descr': "]
 
