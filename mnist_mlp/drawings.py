@@ -41,10 +41,16 @@ def mistakes(
     return picture
 
 
-def confusion_matrix(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Image.Image:
-    """Draw how often each digit (a row) was taken for each digit (a column)."""
+def confusions(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Int[np.ndarray, "10 10"]:
+    """Count how often each digit (a row) was taken for each digit (a column)."""
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (labels, guesses), 1)
+    return counts
+
+
+def confusion_matrix(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Image.Image:
+    """Draw how often each digit (a row) was taken for each digit (a column)."""
+    counts = confusions(labels, guesses)
     cell, margin = 31, 36
     picture = Image.new("RGB", (WIDTH, margin + 10 * cell + 4), _grey(PAPER))
     draw = ImageDraw.Draw(picture)

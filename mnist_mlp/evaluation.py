@@ -31,9 +31,8 @@ class Confusion:
     """
 
     def __init__(self, labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> None:
-        self.counts: Int[np.ndarray, "10 10"] = np.zeros((DIGITS, DIGITS), int)
+        self.counts = drawings.confusions(labels, guesses)
         """A row for each digit, a column for each guess."""
-        np.add.at(self.counts, (labels, guesses), 1)
 
     @property
     def precision(self) -> list[float | None]:
