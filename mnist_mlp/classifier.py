@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple, TypedDict
 
 import lightning
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from jaxtyping import Float, Float64, Int64
@@ -12,6 +13,10 @@ from torch.nn import functional
 
 from mnist_mlp.data import Batch
 from mnist_mlp.mlp import MLP
+from mnist_mlp.scheduler import Progress, Scheduler
+
+EPOCH_STREAM = 3
+"""Keeps the random numbers of dropout and noise apart from the streams of data.py."""
 
 
 class Outputs(TypedDict):
@@ -60,19 +65,34 @@ class MNISTClassifier(lightning.LightningModule):
     Args:
         model: the parameters of `MLP`.
         optimizer: a partial of an optimizer class in Hydra's form: `_target_`, `_partial_`, and its parameters.
+        scheduler: a partial of a `Scheduler` in the same form; an empty one leaves the learning rate as it is.
+        label_smoothing: the part of a training label that is spread over all digits (Szegedy et al. 2016).
+        gradient_clip: the norm that a step's gradient is brought down to; None leaves it (Pascanu et al. 2013).
     """
 
     totals: Totals
     steps_by: str = "Lightning"
     """What takes the optimizer steps, as a run's record names it."""
 
-    def __init__(self, model: dict[str, Any], optimizer: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        model: dict[str, Any],
+        optimizer: dict[str, Any],
+        scheduler: dict[str, Any] | None = None,
+        label_smoothing: float = 0.0,
+        gradient_clip: float | None = None,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.network = MLP(**model)
         self.optimizer = optimizer
+        self.scheduler: Scheduler | None = instantiate(scheduler) if scheduler else None
+        self.label_smoothing = label_smoothing
+        self.gradient_clip = gradient_clip
         self.metrics: dict[str, Metrics] = {}
         """The latest means of the stages "train" (an epoch), "val" and "test"."""
+        self.val_accuracies: list[float] = []
+        """Of each epoch so far, as fractions."""
 
     def forward(self, images: Float[Tensor, " batch *pixels"]) -> Float[Tensor, "batch 10"]:
         """Compute the logits of images with values in [0, 1]."""
@@ -81,12 +101,35 @@ class MNISTClassifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Complete the partial of the optimizer with the network's parameters."""
-        optimizer: torch.optim.Optimizer = instantiate(self.optimizer)(self.network.parameters())
+        optimizer: torch.optim.Optimizer = instantiate(self.optimizer, _convert_="all")(self.network.parameters())
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
         return optimizer
 
+    def rates(self, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
+        """Give the learning rates of an optimizer's next steps."""
+        (group,) = optimizer.param_groups
+        if self.scheduler is None:
+            return [group["lr"]] * steps
+        batches: Any = self.trainer.train_dataloader
+        assert self.trainer.max_epochs is not None
+        total, taken = self.trainer.max_epochs * batches.steps, self.trainer.global_step
+        return [
+            group["initial_lr"] * self.scheduler(Progress(step, total, self.val_accuracies))
+            for step in range(taken, taken + steps)
+        ]
+
     def on_train_epoch_start(self) -> None:
-        """Begin the sums of the epoch."""
+        """Begin the sums of the epoch, and its random numbers, which a resumed run shall have too."""
         self.totals = Totals(self.device)
+        data = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning sets it
+        seeds = np.random.SeedSequence([EPOCH_STREAM, data.seed, self.current_epoch])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate of a step."""
+        optimizer = self.trainer.optimizers[0]
+        (optimizer.param_groups[0]["lr"],) = self.rates(optimizer, 1)
 
     def training_step(self, batch: Any) -> Outputs:
         """Give the loss of which the mean over the processes is the mean over the whole batch's samples.
@@ -94,25 +137,42 @@ class MNISTClassifier(lightning.LightningModule):
         Args:
             batch: a `Batch`.
         """
-        loss_sum, correct = self.score(batch.images, batch.labels)
+        loss_sum, correct = self.score(batch.images, batch.labels, self.label_smoothing)
         self.totals.add(loss_sum.detach(), correct, len(batch.labels))
         loss = loss_sum * (self.trainer.world_size / batch.size)
         accuracy = correct * (self.trainer.world_size / batch.size)
         return {"loss": loss, "losses": loss.detach().unsqueeze(0), "accuracies": accuracy.unsqueeze(0)}
 
     def score(
-        self, images: Float[Tensor, "samples 784"], labels: Int64[Tensor, " samples"]
+        self, images: Float[Tensor, "samples 784"], labels: Int64[Tensor, " samples"], label_smoothing: float = 0.0
     ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
         """Give the sum of the samples' losses and the number of right answers."""
-        return self.score_logits(self(images), labels)
+        return self.score_logits(self(images), labels, label_smoothing)
 
     @staticmethod
     def score_logits(
-        logits: Float[Tensor, "samples 10"], labels: Int64[Tensor, " samples"]
+        logits: Float[Tensor, "samples 10"], labels: Int64[Tensor, " samples"], label_smoothing: float = 0.0
     ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
         """Give the same of logits."""
-        loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
+        loss_sum = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
         return loss_sum, (logits.argmax(dim=1) == labels).sum()
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Bring a gradient's norm down, where Lightning takes the steps."""
+        self.clip_gradient()
+
+    def clip_gradient(self) -> None:
+        """Bring the gradient's norm down."""
+        if self.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what a scheduler goes by."""
+        checkpoint["val_accuracies"] = self.val_accuracies
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.val_accuracies = checkpoint.get("val_accuracies", [])
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """End the sums of an epoch before validation begins its own."""
@@ -135,6 +195,7 @@ class MNISTClassifier(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the means over the validation images."""
         self.metrics["val"] = self.totals.mean(self.trainer)
+        self.val_accuracies.append(self.metrics["val"].accuracy)
         self._log("val")
 
     def on_test_epoch_start(self) -> None:

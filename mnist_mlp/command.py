@@ -6,6 +6,8 @@ import math
 import os
 import re
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -13,12 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import hydra
 import yaml
+from hydra import version
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
@@ -29,7 +32,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_mlp.config import Config, describe, keys, label, nearest, problems, shown
+from mnist_mlp.arguments import Parser
+from mnist_mlp.config import Config, describe, keys, label, nearest, one_line, problems, shown
 from mnist_mlp.problem import Problem
 from mnist_mlp.sweep import Sweep
 
@@ -44,47 +48,107 @@ MODULES = {"mlflow": ("mlflow", "sqlalchemy", "alembic"), "wandb": ("wandb",)}
 """What each logger needs, and the extra of the same name brings."""
 
 
+version.setbase("1.3")
+
+
 def main() -> None:
     """Run the command line in `sys.argv`; exit with status 2 if it is wrong and 130 if it is interrupted."""
-    arguments = get_args_parser().parse_args()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed, as by >&-
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 # for as long as the process lives
+    arguments = Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args()
     try:
-        if arguments.config_path or arguments.config_name:
-            raise Problem("--config-path and --config-name are not taken; --config-dir adds a folder of your own files")
-        if arguments.config_dir and not Path(arguments.config_dir).is_dir():
-            raise Problem(f"--config-dir {arguments.config_dir}: there is no such folder")
-        with composing(arguments.config_dir):
-            if arguments.help:
-                from mnist_mlp.help import text
+        if problem := problem_of_flags(arguments):
+            raise Problem(problem)
+        with composing(arguments.config_dir) as hydra:
+            status = follow(arguments, hydra)
+        sys.stdout.flush()
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:  # who has read the output went away; what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except OSError as error:  # a disk that is full, or a folder that has become read-only
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        status = 1
+    sys.exit(status)
 
-                print(text(loader(), CONF / "question"), end="")
-                return
-            launch = check(arguments)
-        if launch.problems:
-            raise Problem("\n".join(launch.problems))
-        if not launch.sweeps or arguments.cfg or arguments.info or arguments.hydra_help:
-            run()
-            return
-        sweep = Sweep(launch.configs)
-        try:
-            with sweep.display() if launch.parallel else nullcontext():
-                run()
-        finally:
-            print(sweep.table())
+
+def problem_of_flags(arguments: argparse.Namespace) -> str | None:
+    """Say what is wrong with Hydra's flags."""
+    if arguments.config_path is not None or arguments.config_name is not None:
+        return "--config-path and --config-name are not taken; --config-dir adds a folder of your own files"
+    if arguments.config_dir is not None and not Path(arguments.config_dir).is_dir():
+        return f"--config-dir {arguments.config_dir}: there is no such folder"
+    if arguments.experimental_rerun is not None:
+        return "--experimental-rerun is not taken; the same command line takes a run up where it was"
+    if arguments.cfg is None and not arguments.help and (arguments.resolve or arguments.package is not None):
+        return "--resolve and --package go with --cfg, as in --cfg job --resolve"
+    modes = ("run", "multirun", "cfg", "info", "shell_completion")
+    chosen = [f"--{mode.replace('_', '-')}" for mode in modes if getattr(arguments, mode)]
+    return f"{' and '.join(chosen)} do not go together" if len(chosen) > 1 else None
+
+
+def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
+    """Do what a command line asks for, and give the exit status."""
+    overrides = arguments.overrides
+    if arguments.help:
+        from mnist_mlp.help import text
+
+        print(text(loader(), CONF / "question"), end="")
+        return 0
+    if arguments.hydra_help or arguments.shell_completion:
+        with in_one_line():
+            if arguments.hydra_help:
+                hydra.hydra_help("config", get_args_parser(), arguments)
+            else:
+                hydra.shell_completion("config", overrides)
+        return 0
+    launch = check(arguments)
+    if launch.problems:
+        raise Problem("\n".join(launch.problems))
+    if arguments.package and (problem := problem_of_package(arguments.package, compose(overrides))):
+        raise Problem(problem)
+    if launch.sweeps and not (arguments.cfg or arguments.info):
+        return follow_sweep(launch, hydra, [*overrides, "hydra.mode=MULTIRUN"])
+    with in_one_line():
+        if arguments.cfg:
+            hydra.show_cfg("config", overrides, arguments.cfg, arguments.package, arguments.resolve)
+        elif arguments.info:
+            hydra.show_info(arguments.info, "config", overrides)
+        else:
+            hydra.run("config", run, [*overrides, "hydra.mode=RUN"])
+    return 0
+
+
+def follow_sweep(launch: "Launch", hydra: Hydra, overrides: list[str]) -> int:
+    """Run the jobs of a sweep, say what has become of each, and give the exit status."""
+    sweep = Sweep(launch.configs)
+    try:
+        with in_one_line(), sweep.display() if launch.parallel else nullcontext():
+            hydra.multirun("config", run, overrides)
         from mnist_mlp import means
 
         means.write(launch.configs)
-        sys.exit(0 if sweep.complete else 1)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:  # a disk that is full, or a folder that has become read-only
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(1)
+    finally:
+        print(sweep.table())
+    return 0 if sweep.complete else 1
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Make a `Problem` of what Hydra raises, which is of any type: `run` lets through nothing else."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (Problem, OSError)) and not isinstance(error, HydraException):  # some are an OSError, too
+            raise
+        raise Problem(problem_of_composition(error)) from error
+
+
 def run(composed: DictConfig) -> float:
     """Run one job that Hydra composed; give its validation accuracy, for sweepers.
 
@@ -101,7 +165,8 @@ def run(composed: DictConfig) -> float:
             sys.exit(1 if sweeps else 2)
     except Exception as error:
         if not sweeps and not isinstance(error, OSError):  # a disk that is full or read-only is no fault of the code
-            raise
+            traceback.print_exc()
+            sys.exit(1)
         print(f"failed: {config.name}, seed {config.seed}: {type(error).__name__}: {error}", file=sys.stderr)
         if not sweeps or config.fail_fast:
             sys.exit(1)
@@ -151,16 +216,17 @@ def training_function() -> Callable[..., float]:
 
 
 @contextmanager
-def composing(config_dir: str | None = None) -> Iterator[None]:
+def composing(config_dir: str | None = None) -> Iterator[Hydra]:
     """Let `compose` find the configuration files, those of `config_dir` too."""
     search_path = create_config_search_path(str(CONF))
-    if config_dir is not None:
-        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}")
-    Hydra.create_main_hydra2("train", search_path)
+    if config_dir is not None:  # what is there is added, and hides nothing
+        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}", SearchPathQuery("schema"))
+    hydra = Hydra.create_main_hydra2("train", search_path)
     try:
-        yield
+        yield hydra
     finally:
         GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = None
 
 
 def loader() -> ConfigLoader:
@@ -169,16 +235,27 @@ def loader() -> ConfigLoader:
 
 
 def compose(overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
-    """Compose a configuration, Hydra's own part included."""
-    return loader().load_configuration("config", overrides, run_mode=run_mode, from_shell=False)
+    """Compose a configuration, Hydra's own part included.
+
+    Raises:
+        Problem: it cannot be composed.
+    """
+    with in_one_line(), warnings.catch_warnings():
+        warnings.filterwarnings("error", message="provider=.* is not available")  # of hydra.searchpath
+        return loader().load_configuration("config", overrides, run_mode=run_mode, from_shell=False)
 
 
 def typed(composed: DictConfig) -> Config:
-    """Resolve a composed configuration into the schema's dataclasses."""
+    """Resolve a composed configuration into the schema's dataclasses.
+
+    Raises:
+        Problem: a value refers to what there is not.
+    """
     composed = composed.copy()
     with open_dict(composed):
         composed.pop("hydra", None)
-    return cast(Config, OmegaConf.to_object(composed))
+    with in_one_line():
+        return cast(Config, OmegaConf.to_object(composed))
 
 
 @cache
@@ -220,10 +297,11 @@ def check(arguments: argparse.Namespace) -> Launch:
     try:
         for job in jobs(sound, arguments.multirun):
             composed = compose(job)
+            HydraConfig.instance().set_config(composed)  # for values that refer to it, as in ${hydra:job.name}
             sweeps = arguments.multirun or composed.hydra.mode == RunMode.MULTIRUN
             config = typed(composed)
-            lines = problems(config) + problems_of_folder(config.runs_dir) + problems_of_devices(config, sweeps)
-            lines += problems_of_loggers(config)
+            lines = problems(config) + problems_of_folders(config, composed, sweeps)
+            lines += problems_of_devices(config, sweeps) + problems_of_loggers(config)
             found += [line for line in lines if line not in found]
             if not found:
                 configs.append(labelled(composed, composed.hydra))
@@ -231,8 +309,6 @@ def check(arguments: argparse.Namespace) -> Launch:
             if parallel and not sweeps:
                 chosen = composed.hydra.runtime.choices["hydra/launcher"]
                 found.append(f"hydra/launcher={chosen}: it launches the jobs of a sweep; add -m, or a question")
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        found += [problem_of_composition(error), *problems_one_by_one(sound)]
     except Problem as problem:
         found += [str(problem), *problems_one_by_one(sound)]
     return Launch(found, configs, sweeps, parallel)
@@ -248,17 +324,28 @@ def problems_one_by_one(overrides: list[str]) -> list[str]:
         for text in texts:
             try:
                 found += problems(typed(compose([text])))
-            except (HydraException, OmegaConfBaseException, yaml.YAMLError):
+            except Problem:
                 continue  # this is what could not be composed, and has been said
     return found
 
 
 def parse(text: str) -> tuple[Any, str | None]:
     """Parse an override, or say why it is none."""
+    cause: BaseException | None = None
     try:
-        return OverridesParser.create(loader()).parse_override(text), None
-    except HydraException:
-        return None, f"{text}: not an override; write KEY=VALUE, as in batch=1"
+        (override,) = OverridesParser.create(loader()).parse_overrides([text])
+        if override.key_or_group:
+            return override, None
+    except HydraException as error:
+        cause = error.__cause__  # of a function, as in range(1,x)
+    except ValueError as error:  # a number of more digits than Python reads
+        cause = error
+    shown, key = " ".join(text.split()), text.partition("=")[0]
+    if cause:
+        return None, f"{shown}: {str(cause).splitlines()[0]}"
+    if key and "=" in text:
+        return None, f"{shown}: not a value; one with special characters is in quotes, as in '{key}=\"a=b\"'"
+    return None, f"{shown}: not an override; write KEY=VALUE, as in batch=1"
 
 
 def with_options(overrides: list[Override]) -> DictConfig:
@@ -267,23 +354,35 @@ def with_options(overrides: list[Override]) -> DictConfig:
     for override in overrides:
         name, is_group = override.key_or_group, loader().get_group_options(override.key_or_group)
         if is_group and override.type == OverrideType.CHANGE:
-            option = next(override.sweep_iterator()) if override.is_discrete_sweep() else override.value()
+            option = next(iter(values_of(override)), None)
             if problem_of_options(name, [option]) is None:
                 chosen.append(f"{name}={shown(option)}")
     try:
         return compose(chosen)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError):
+    except Problem:
         return compose([])  # what is wrong with them is said elsewhere
+
+
+def values_of(override: Override) -> list[Any]:
+    """List the values of an override; none if it sweeps over nothing."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    try:
+        return list(override.sweep_iterator())
+    except ValueError:  # a range with steps of 0
+        return []
 
 
 def problem_of_override(override: Override, known: DictConfig) -> str | None:
     """Say what is wrong with an override's key, or with a value that is of the wrong kind."""
     name = override.key_or_group
-    if override.is_delete():
-        return None  # composing it shows whether it is right
     if override.is_sweep_override() and not override.is_discrete_sweep():
         return f"{override.input_line}: a sweep names its values, as in lr=0.1,0.01"
-    values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    values = values_of(override)
+    if not values:
+        return f"{override.input_line}: it sweeps over no value"
+    if override.is_delete():
+        return None  # composing it shows whether it is right
     if loader().get_group_options(name):
         return problem_of_options(name, values)
     if override.is_add() or override.is_force_add():
@@ -301,7 +400,7 @@ def problem_of_override(override: Override, known: DictConfig) -> str | None:
             return f"{override.input_line}: {name} has keys of its own; set one of them, as in {name}.KEY=VALUE"
         try:
             OmegaConf.update(known.copy(), name, value)
-        except OmegaConfBaseException:
+        except (OmegaConfBaseException, AttributeError):  # the latter for keys within a null
             declared = dict(keys()).get(name)
             return f"{name}={shown(value)}: {name} is {describe(declared) if declared else 'of another kind'}"
     return None
@@ -313,7 +412,7 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
     for value in values:
         if isinstance(value, list) and group == "activation":
             return f"{group}={shown(value)}: a list goes to model.activation={shown(value)}"
-        several = isinstance(value, list) and group in ("logger", "callbacks")
+        several = isinstance(value, list) and group in ("logger", "callbacks", "regularization")
         for option in value if several else [value]:
             # conf/hydra/launcher/slurm.yaml is always there, what it extends only with the plugin.
             brought = "submitit_slurm" if option == "slurm" else str(option)
@@ -324,13 +423,30 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
     return None
 
 
-def problems_of_folder(runs_dir: str) -> list[str]:
-    """Say whether the runs cannot be written where they should be."""
-    folder = Path(runs_dir).expanduser().absolute()
+def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> list[str]:
+    """Say whether the runs, or what Hydra writes, cannot be written where they should be."""
+    name = "hydra.sweep.dir" if sweeps else "hydra.run.dir"
+    with in_one_line():
+        folder = str(OmegaConf.select(composed, name))
+    own = problems_of_folder(config.runs_dir)
+    return own or problems_of_folder(folder, name)  # the folder of a sweep is usually in that of the runs
+
+
+def problems_of_folder(path: str, name: str = "runs_dir") -> list[str]:
+    """Say whether a folder cannot be written to."""
+    folder = Path(path).expanduser().absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
-    return [f"runs_dir={runs_dir}: {there} is not a folder that can be written to"]
+    return [f"{name}={path}: {there} is not a folder that can be written to"]
+
+
+def problem_of_package(package: str, composed: DictConfig) -> str | None:
+    """Say whether the part of the configuration that is to be printed is none."""
+    with in_one_line():
+        if package == "_global_" or OmegaConf.select(composed, package) is not None:
+            return None
+    return f"--package {package}: the configuration has no such part{nearest(package, (name for name, _ in keys()))}"
 
 
 def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
@@ -358,15 +474,18 @@ def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
     parsed = OverridesParser.create(loader()).parse_overrides(overrides)
     single = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
     swept = [override for override in parsed if override.is_sweep_override()]
-    sweep = compose(single, RunMode.MULTIRUN).hydra
-    if not multirun and sweep.mode != RunMode.MULTIRUN:
-        for override in swept:
-            group = override.key_or_group
-            hint = f"one {group} a launch" if group == "question" else "add -m to run one job for each"
-            raise Problem(f"{override.input_line}: several values; {hint}")
+    sweep = compose(overrides, RunMode.MULTIRUN).hydra
+    launched_singly = not multirun and sweep.mode != RunMode.MULTIRUN
+    for override in swept:
+        if override.key_or_group == "question":
+            raise Problem(f"{override.input_line}: several values; one question a launch")
+        if launched_singly:
+            raise Problem(f"{override.input_line}: several values; add -m to run one job for each")
+    if launched_singly:
         return [single]
     parameters = [f"{name}={value}" for name, value in (sweep.sweeper.params or {}).items()]
-    parsed = OverridesParser.create(loader()).parse_overrides([*parameters, *overrides])
+    with in_one_line():
+        parsed = OverridesParser.create(loader()).parse_overrides([*parameters, *overrides])
     (every,) = BasicSweeper.split_arguments(parsed, None)
     return every
 
@@ -383,5 +502,8 @@ def problem_of_composition(error: Exception) -> str:
         if declared is None:
             return f"{where}there is no key {name}{nearest(name, (known for known, _ in keys()))}"
         return f"{where}{name} is {describe(declared)}; {str(cause).splitlines()[0]}"
-    lines = [line.strip() for line in re.sub("^In '.+?': ", "", str(error)).splitlines()]
-    return where + "; ".join(line for line in lines if line and not line.startswith(("full_key", "object_type")))
+    if isinstance(error, AssertionError) and not str(error):
+        return f"{where}{traceback.extract_tb(error.__traceback__)[-1].line}"
+    worded = isinstance(error, (HydraException, OmegaConfBaseException, yaml.YAMLError))
+    said = one_line(re.sub("^In '.+?': ", "", str(error)))
+    return where + (said if worded else f"{type(error).__name__}: {said}")

@@ -1,5 +1,6 @@
 """The typed schema of the configuration, its checks and their messages, and a run's identity. Free of torch."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -69,9 +70,12 @@ class Names:
 Valid = Numbers | Names
 
 
-def key(help: str, valid: Valid | None = None, mirrors: str | None = None) -> Any:
-    """Declare a key: what it means, its valid values, and the plain key that it repeats if the user does not set it."""
-    return field(default=MISSING, metadata={"help": help, "valid": valid, "mirrors": mirrors})
+def key(help: str, valid: Valid | None = None, mirrors: str | None = None, default: Any = MISSING) -> Any:
+    """Declare a key: what it means, its valid values, and the plain key that it repeats if the user does not set it.
+
+    The keys with a default here, rather than in conf/, are those of what is off unless it is asked for.
+    """
+    return field(default=default, metadata={"help": help, "valid": valid, "mirrors": mirrors})
 
 
 LABEL_LENGTH = 150
@@ -80,6 +84,7 @@ LABEL_LENGTH = 150
 SEED = Numbers(0, 2**32 - 1, whole=True)
 BATCH = Numbers(1, 54_000, whole=True)
 UNITS = Numbers(1, 10_000, whole=True, several=True)
+PART = Numbers(0, below=1)
 
 
 @dataclass
@@ -89,6 +94,10 @@ class ModelConfig:
     hidden_sizes: list[int] = key("units of each hidden layer", UNITS, mirrors="width")
     activation: Any = key("one name for all hidden layers or one for each", Names(tuple(ACTIVATIONS)))
     init: str = key("first weights: Keras's glorot, or torch", Names(("glorot", "torch")))
+    normalization: str = key("before each activation", Names(("none", "batch", "layer")), default="none")
+    noise: float = key("deviation of noise on the pixels and before each activation", Numbers(0), default=0.0)
+    dropout: float = key("part of the hidden units that is left out", PART, default=0.0)
+    input_dropout: float = key("part of the pixels that is left out", PART, default=0.0)
 
 
 @dataclass
@@ -127,13 +136,29 @@ class Config:
     epochs: int = key("passes over the training images", Numbers(1, whole=True))
     lr: float = key("learning rate", Numbers(above=0))
     width: int = key("units of a hidden layer, in the models that leave it open", UNITS)
-    test: str = key("weights that are tested: the last, or those of the best validation", Names(("last", "best")))
+    test: str = key(
+        "weights that are tested: the last, those of the best validation, or none", Names(("last", "best", "none"))
+    )
     runs_dir: str = key("folder of the runs")
     overwrite: bool = key("train again what is finished")
     fail_fast: bool = key("end a sweep at the first job that fails")
     model: ModelConfig = key("the layers")
     optimizer: dict[str, Any] = key("a partial of a torch.optim class")
+    scheduler: dict[str, Any] = key("how the learning rate changes, a partial of a function of mnist_mlp.scheduler")
+    label_smoothing: float = key("part of a label that is spread over all digits", PART, default=0.0)
+    gradient_clip: float | None = key(
+        "norm that a gradient is brought down to; null leaves it", Numbers(above=0), default=None
+    )
+    ema: float | None = key(
+        "decay of an average of the weights, which is what is tested; null takes the weights", PART, default=None
+    )
+    patience: int | None = key(
+        "epochs without a better validation accuracy that training goes on for; null trains all epochs",
+        Numbers(1, whole=True),
+        default=None,
+    )
     data: DataConfig = key("the protocol")
+    augmentation: dict[str, Any] = key("how training images are deformed, for mnist_mlp.augmentation.Deformation")
     trainer: TrainerConfig = key("the device")
     logger: dict[str, Any] = key("where curves go")
     callbacks: dict[str, Any] = key("what happens beside training")
@@ -151,6 +176,26 @@ OPTIMIZER: dict[str, Valid] = {
 }
 """Valid values of the parameters that the optimizers share."""
 
+SCHEDULER: dict[str, Valid] = {
+    "warm_up": PART,
+    "hold": PART,
+    "initial": Numbers(minimum=0, maximum=1),
+    "final": Numbers(minimum=0, maximum=1),
+    "factor": Numbers(above=0, below=1),
+    "patience": Numbers(minimum=0, whole=True),
+}
+"""Valid values of the parameters of mnist_mlp.scheduler."""
+
+AUGMENTATION: dict[str, Valid] = {
+    "rotation": Numbers(minimum=0, maximum=180),
+    "scaling": PART,
+    "shear": Numbers(minimum=0, maximum=2),
+    "translation": Numbers(minimum=0, maximum=28),
+    "elasticity": Numbers(minimum=0, maximum=28),
+    "smoothness": Numbers(minimum=1, maximum=28),
+}
+"""Valid values of the parameters of `mnist_mlp.augmentation.Deformation`."""
+
 ConfigStore.instance().store(name="schema", node=Config)
 
 
@@ -164,7 +209,8 @@ def keys(schema: type = Config, prefix: str = "") -> Iterator[tuple[str, "Field[
 
 def describe(declared: "Field[Any]") -> str:
     """Say which values a key takes."""
-    return str(declared.metadata["valid"] or ("true or false" if declared.type is bool else "text"))
+    kind = "a group of keys" if "dict" in str(declared.type) else "true or false" if declared.type is bool else "text"
+    return str(declared.metadata["valid"] or kind)
 
 
 def shown(value: object) -> str:
@@ -174,6 +220,13 @@ def shown(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
+
+
+def one_line(text: str) -> str:
+    """Join the lines of an exception's text, without what OmegaConf adds to it."""
+    lines = [line.strip() for line in text.splitlines()]
+    words = "; ".join(line for line in lines if not line.startswith(("full_key", "object_type", "reference_type")))
+    return words.replace(":; ", ": ").strip("; ")
 
 
 def nearest(word: object, names: Iterable[object]) -> str:
@@ -206,12 +259,18 @@ def problems(config: Config) -> list[str]:
         problem = problem_of(name, value, declared.metadata["valid"])
         if problem and declared.metadata["mirrors"] not in found:
             found[name] = problem
-    for parameter, value in config.optimizer.items():
-        problem = problem_of(f"optimizer.{parameter}", value, OPTIMIZER.get(parameter))
-        if problem and parameter not in found:
-            found[f"optimizer.{parameter}"] = problem
+    groups = (("optimizer", OPTIMIZER), ("scheduler", SCHEDULER), ("augmentation", AUGMENTATION))
+    for group, valid in groups:
+        for parameter, value in getattr(config, group).items():
+            problem = problem_of(f"{group}.{parameter}", value, valid.get(parameter))
+            if problem and parameter not in found:
+                found[f"{group}.{parameter}"] = problem
     if not isinstance(config.optimizer.get("_target_"), str):
         found["optimizer._target_"] = "optimizer._target_ is the name of a class, as in torch.optim.Adam"
+    for group in ("logger", "callbacks"):
+        for name, part in getattr(config, group).items():
+            if not isinstance(part, dict) or not isinstance(part.get("_target_"), str):
+                found[f"{group}.{name}"] = f"{group}.{name}._target_ is the name of a class"
     if "model.activation" in found:
         return list(found.values())
     try:
@@ -240,7 +299,22 @@ def what_counts(config: Config) -> dict[str, Any]:
         "epochs": config.epochs,
         "precision": config.trainer.precision,
         "test": config.test,
+        **_what_is_on(config),
     }
+
+
+def _what_is_on(config: Config) -> dict[str, Any]:
+    # What is off is not there, rather than there with a default: it cannot change a run's numbers.
+    declared = [(part, each) for part in (config.model, config) for each in fields(part)]
+    on = {
+        each.name: getattr(part, each.name)
+        for part, each in declared
+        if each.default not in (MISSING, dataclasses.MISSING) and getattr(part, each.name) != each.default
+    }
+    for name in ("scheduler", "augmentation"):
+        if group := getattr(config, name):
+            on[name] = {parameter: _as_float(value) for parameter, value in group.items()}
+    return on
 
 
 def _as_float(value: Any) -> Any:
@@ -269,8 +343,13 @@ def _by_word(config: Config) -> dict[str, str]:
         "optimizer": optimizer.pop("_target_").rsplit(".", 1)[-1],
         **{parameter: value for parameter, value in optimizer.items() if parameter != "_partial_"},
         **counts.pop("data"),
-        **counts,
     }
+    for group in ("scheduler", "augmentation"):
+        parameters = counts.pop(group, {})
+        if parameters:
+            words[group] = parameters.pop("_target_").rsplit(".", 1)[-1]
+        words |= {parameter: value for parameter, value in parameters.items() if parameter != "_partial_"}
+    words |= counts
     if len(set(words["activation"])) == 1:
         words["activation"] = words["activation"][0]
     return {

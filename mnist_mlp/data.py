@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from mnist_mlp import mnist
+from mnist_mlp.augmentation import Deformation
 
 RECORDS = 60_000
 VALIDATION = 6_000
@@ -19,7 +20,7 @@ TRAINING = RECORDS - VALIDATION
 BUFFER = 10_000
 
 # The first word of each random stream's seed keeps the streams apart: numpy takes [0] and [0, 0] for the same seed.
-SPLIT_STREAM, EPOCH_STREAM = 0, 1
+SPLIT_STREAM, EPOCH_STREAM, AUGMENTATION_STREAM = 0, 1, 2
 
 Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 """Numbers of records, in the order in which they are used."""
@@ -210,6 +211,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         split_seed: determines the validation images.
         seed: determines, with the epoch, the order of the training images.
         steps_per_epoch: ends each epoch after so many optimizer steps; None trains on all images.
+        augmentation: deforms the training images of each epoch anew.
         steps_per_execution: hands over the training batches of so many optimizer steps at a time, as a `Chunk`; None
             hands them over singly, as a `Batch`.
     """
@@ -222,6 +224,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         split_seed: int = 0,
         seed: int = 0,
         steps_per_epoch: int | None = None,
+        augmentation: Deformation | None = None,
         steps_per_execution: int | None = None,
     ) -> None:
         super().__init__()
@@ -230,6 +233,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         self.batch = batch
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch
+        self.augmentation = augmentation
         self.steps_per_execution = steps_per_execution
         self.training_records: mnist.Records | None = None
         self.test_records: mnist.Records | None = None
@@ -255,7 +259,12 @@ class MNISTDataModule(lightning.LightningDataModule):
         if self.steps_per_epoch is not None:
             rows = rows[: self.steps_per_epoch * self.batch]
         assert self.training_records is not None, "setup() comes first"
-        return self._batches(self.training_records, rows, self.batch)
+        if self.augmentation is None:
+            return self._batches(self.training_records, rows, self.batch)
+        images, labels = (values[rows] for values in self.training_records)
+        seeds = np.random.SeedSequence([AUGMENTATION_STREAM, self.seed, epoch])
+        deformed = mnist.Records(self.augmentation(images, int(seeds.generate_state(1)[0])), labels)
+        return self._batches(deformed, np.arange(len(rows)), self.batch)
 
     def _batches(self, records: mnist.Records, rows: Rows, size: int) -> Batches:
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mnist_mlp import kernel
+from mnist_mlp.activation import ACTIVATIONS
+from mnist_mlp.averaging import Average
 from mnist_mlp.classifier import MNISTClassifier, Outputs
 from mnist_mlp.config import Config
 from mnist_mlp.data import Chunk
@@ -43,8 +45,8 @@ class ChunkedClassifier(MNISTClassifier):
     Lightning counts optimizer steps, not chunks; checkpoints are those of an `MNISTClassifier`.
     """
 
-    def __init__(self, model: dict[str, Any], optimizer: dict[str, Any]) -> None:
-        super().__init__(model, optimizer)
+    def __init__(self, *parameters: Any, **named: Any) -> None:
+        super().__init__(*parameters, **named)
         self.automatic_optimization = False
 
     def on_train_start(self) -> None:
@@ -55,14 +57,33 @@ class ChunkedClassifier(MNISTClassifier):
         self.steps_by = self.take_steps.title
 
     def _kernel_or_eager(self, optimizer: Optimizer) -> "Kernel | Eager":
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it
+        average = next((callback for callback in callbacks if isinstance(callback, Average)), None)
         try:
+            if self.device.type in ("cpu", "cuda"):
+                self._check_plain(average)
             if self.device.type == "cpu":
                 return Kernel(self.network, self.hparams["model"]["activation"], optimizer)
             if self.device.type == "cuda":
                 return Graph(self, optimizer)
         except Unavailable as reason:
             log.info("slower: %s", reason)
-        return Eager(self, optimizer)
+        return Eager(self, optimizer, average)
+
+    def _check_plain(self, average: Average | None) -> None:
+        known = ("Linear", *ACTIVATIONS.values())
+        strange = {type(layer).__name__ for layer in self.network.layers}.difference(known)
+        beyond = {
+            **dict.fromkeys(sorted(strange), True),
+            "label smoothing": self.label_smoothing,
+            "gradient clipping": self.gradient_clip,
+            "weight averaging": average,
+            "a scheduler": self.scheduler if self.device.type == "cuda" else None,  # a graph keeps its learning rate
+        }
+        title = "compiled kernel" if self.device.type == "cpu" else "CUDA graph"
+        for what, there in beyond.items():
+            if there:
+                raise Unavailable(f"the {title} does not know {what}")
 
     def training_step(self, batch: Any) -> Outputs:
         """Take the steps.
@@ -70,7 +91,10 @@ class ChunkedClassifier(MNISTClassifier):
         Args:
             batch: a `Chunk`.
         """
-        steps = self.take_steps(batch)
+        optimizer = self.trainer.optimizers[0]
+        rates = self.rates(optimizer, math.ceil(len(batch.rows) / batch.size))
+        steps = self.take_steps(batch, rates)
+        optimizer.param_groups[0]["lr"] = rates[-1]
         done = len(steps.losses)
         # The last batch of an epoch may be smaller than the others.
         sizes = torch.full_like(steps.losses, batch.size)
@@ -91,20 +115,25 @@ class Eager:
     Args:
         classifier: gives loss and right answers.
         optimizer: of its parameters.
+        average: of its weights, if there is one.
     """
 
     title = "PyTorch"
 
-    def __init__(self, classifier: MNISTClassifier, optimizer: Optimizer) -> None:
+    def __init__(self, classifier: MNISTClassifier, optimizer: Optimizer, average: Average | None = None) -> None:
         self.classifier = classifier
         self.optimizer = optimizer
+        self.average = average
 
-    def __call__(self, chunk: Chunk) -> Steps:
+    def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
         """Take the steps; on the CPU they end at a loss that is not finite, after its step."""
         losses, correct = [], []
         with options(self.optimizer, fused=True):
-            for rows in torch.split(chunk.rows, chunk.size):
+            for rows, rate in zip(torch.split(chunk.rows, chunk.size), rates, strict=True):
+                self.optimizer.param_groups[0]["lr"] = rate
                 loss, right = self.step(chunk, rows)
+                if self.average:
+                    self.average.update(self.classifier)
                 losses.append(loss)
                 correct.append(right)
                 if loss.device.type == "cpu" and not math.isfinite(loss):
@@ -119,9 +148,10 @@ class Eager:
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
-            loss_sum, correct = self.classifier.score(images, labels)
+            loss_sum, correct = self.classifier.score(images, labels, self.classifier.label_smoothing)
             loss = loss_sum * (1 / len(rows))
             loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
+            self.classifier.clip_gradient()
             scores.append((loss_sum.detach(), correct))
             return loss
 
@@ -147,8 +177,8 @@ class Graph(Eager):
         super().__init__(classifier, optimizer)
         self.replay: Callable[[], None] | None = None
 
-    def __call__(self, chunk: Chunk) -> Steps:
-        """Take the steps; a smaller batch at the end is taken without the graph."""
+    def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
+        """Take the steps, all at the graph's rate; a smaller batch at the end is taken without the graph."""
         whole, rest = divmod(len(chunk.rows), chunk.size)
         if whole:
             if self.replay is None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import warnings
 import zipfile
@@ -140,6 +141,7 @@ def describe(trained: Trained) -> dict[str, str]:
 def _to_onnx(network: MLP, texts: dict[str, str]) -> bytes:
     import onnx
 
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torch 2.9 warns of the operators of torchvision
     program = torch.onnx.export(
         network,
         (torch.zeros(2, PIXELS),),  # two, for the exporter takes a dimension of 1 for a constant

@@ -15,6 +15,10 @@ class Diverged(Exception):
     """A loss became NaN or infinite."""
 
 
+class Stopped(Exception):
+    """A callback ended the run, which can go on later."""
+
+
 class History(Callback):
     """Records each epoch; its record travels in the checkpoint.
 

@@ -45,7 +45,8 @@ extern "C" struct Task {
     float *const *parameters;   // the weights [outputs, inputs] and the biases, in turn, of each layer
     float *const *first;        // the optimizer's moments in the same order, null where it has none
     float *const *second;
-    double rate, decay, shrink, beta_1, beta_2, epsilon; // see Rule
+    const double *rates;                                 // of each step
+    double decay, decoupled_decay, beta_1, beta_2, epsilon; // see Rule
     double steps_before;                                 // that the optimizer has taken
     const uint8_t *images;                               // [records, pixels]
     const int64_t *labels;
@@ -193,11 +194,11 @@ struct Rule {
     float rest_1, rest_2; // 1 - beta, rounded once: 1 - 0.999f is wrong in the fifth digit
 
     Rule(const Task &task, int64_t step, bool corrects_bias)
-        : rate(task.rate), decay(task.decay), shrink(task.shrink), beta_1(task.beta_1), beta_2(task.beta_2),
-          epsilon(task.epsilon), scale(1), rest_1(1 - task.beta_1), rest_2(1 - task.beta_2) {
+        : rate(task.rates[step]), decay(task.decay), shrink(1 - task.rates[step] * task.decoupled_decay),
+          beta_1(task.beta_1), beta_2(task.beta_2), epsilon(task.epsilon), scale(1), rest_1(1 - task.beta_1), rest_2(1 - task.beta_2) {
         if (!corrects_bias) return;
         double steps = task.steps_before + step + 1;
-        rate = task.rate / (1 - std::pow(task.beta_1, steps));
+        rate = task.rates[step] / (1 - std::pow(task.beta_1, steps));
         scale = 1 / std::sqrt(1 - std::pow(task.beta_2, steps));
     }
 };

@@ -82,9 +82,9 @@ class Task(ctypes.Structure):
         ("parameters", ctypes.POINTER(ctypes.c_void_p)),
         ("first", ctypes.POINTER(ctypes.c_void_p)),
         ("second", ctypes.POINTER(ctypes.c_void_p)),
-        ("rate", ctypes.c_double),
+        ("rates", ctypes.c_void_p),
         ("decay", ctypes.c_double),
-        ("shrink", ctypes.c_double),
+        ("decoupled_decay", ctypes.c_double),
         ("beta_1", ctypes.c_double),
         ("beta_2", ctypes.c_double),
         ("epsilon", ctypes.c_double),
@@ -129,8 +129,12 @@ class Kernel:
             raise Unavailable(f"the compiled kernel does not know {unknown.pop()}")
         self.activations = torch.tensor([ACTIVATIONS.index(name) for name in names], dtype=torch.int64)
 
-    def __call__(self, chunk: Chunk) -> Steps:
+    def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
         """Take the steps; they end at a loss that is not finite, after its step.
+
+        Args:
+            chunk: the samples.
+            rates: the learning rate of each step.
 
         Raises:
             MemoryError: there is not enough for the kernel's copy of the weights.
@@ -138,7 +142,8 @@ class Kernel:
         (group,) = self.optimizer.param_groups
         states = [self._state(parameter) for parameter in self.parameters]
         moments = [_pointers([state[name] for state in states]) for name in self.kind.moments]
-        steps = -(-len(chunk.rows) // chunk.size)
+        steps = len(rates)
+        rate_of_each = torch.tensor(rates, dtype=torch.float64)
         losses, correct = torch.empty(steps, dtype=torch.float64), torch.empty(steps, dtype=torch.int64)
         beta_1, beta_2 = group.get("betas", (group.get("momentum", 0), group.get("alpha", 0)))
         decoupled = group.get("decoupled_weight_decay", False)
@@ -149,9 +154,9 @@ class Kernel:
             parameters=_pointers(self.parameters),
             first=moments[0] if moments else None,
             second=moments[1] if len(moments) > 1 else None,
-            rate=group["lr"],
+            rates=rate_of_each.data_ptr(),
             decay=0 if decoupled else group["weight_decay"],
-            shrink=1 - group["lr"] * group["weight_decay"] if decoupled else 1,
+            decoupled_decay=group["weight_decay"] if decoupled else 0,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=group.get("eps", 0),

@@ -9,6 +9,29 @@ from mnist_mlp.activation import ACTIVATIONS, one_per_layer
 PIXELS = 28 * 28
 DIGITS = 10
 
+NORMALIZATIONS: dict[str, type[nn.BatchNorm1d] | type[nn.LayerNorm]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+"""The name in a configuration, and the class of torch.nn that it stands for."""
+
+
+class Noise(nn.Module):
+    """Adds Gaussian noise while training.
+
+    Args:
+        deviation: the standard deviation.
+    """
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
+
+    def extra_repr(self) -> str:
+        """Show the standard deviation where the module is printed."""
+        return f"{self.deviation}"
+
+    def forward(self, values: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
+        """Add the noise, or nothing in evaluation."""
+        return values + self.deviation * torch.randn_like(values) if self.training else values
+
 
 class MLP(nn.Module):
     """A multilayer perceptron that ends in logits; the softmax is part of the loss.
@@ -18,17 +41,41 @@ class MLP(nn.Module):
         activation: one name of `ACTIVATIONS` for all hidden layers, or one for each.
         init: "glorot" for what Keras's Dense does (uniform in ±sqrt(6 / (fan_in + fan_out)), Glorot and Bengio 2010,
             with zero biases), or "torch" for what torch.nn.Linear does.
+        normalization: before each activation: "batch" (Ioffe and Szegedy 2015), "layer" (Ba et al. 2016), or "none".
+        noise: standard deviation of Gaussian noise on the pixels and before each activation (Rasmus et al. 2015).
+        dropout: the probability that a hidden unit is left out (Srivastava et al. 2014).
+        input_dropout: the same for a pixel.
 
     Raises:
         ValueError: the activations are not one, nor as many as the hidden layers.
     """
 
-    def __init__(self, hidden_sizes: list[int], activation: str | list[str] = "relu", init: str = "glorot") -> None:
+    def __init__(
+        self,
+        hidden_sizes: list[int],
+        activation: str | list[str] = "relu",
+        init: str = "glorot",
+        normalization: str = "none",
+        noise: float = 0.0,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
+        if input_dropout:
+            layers.append(nn.Dropout(input_dropout))
+        if noise:
+            layers.append(Noise(noise))
         inputs = PIXELS
         for size, name in zip(hidden_sizes, one_per_layer(activation, len(hidden_sizes)), strict=True):
-            layers += [nn.Linear(inputs, size), getattr(nn, ACTIVATIONS[name])()]
+            layers.append(nn.Linear(inputs, size))
+            if normalization != "none":
+                layers.append(NORMALIZATIONS[normalization](size))
+            if noise:
+                layers.append(Noise(noise))
+            layers.append(getattr(nn, ACTIVATIONS[name])())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
             inputs = size
         layers.append(nn.Linear(inputs, DIGITS))
         self.layers = nn.Sequential(*layers)

@@ -1,11 +1,15 @@
 """A look into a network: its gradients and activations on the same training images in every run and epoch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import lightning
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.classifier import MNISTClassifier
 
 SAMPLES = 250
@@ -32,7 +36,7 @@ def gradients(
 ) -> dict[str, Tensor]:
     """Give the gradient of the mean loss with respect to each parameter of the network, by its name."""
     parameters = dict(model.network.named_parameters())
-    with torch.enable_grad():
+    with torch.enable_grad(), evaluating(model.network):
         loss = functional.cross_entropy(model.network(images), labels)
         found = torch.autograd.grad(loss, list(parameters.values()))
     return dict(zip(parameters, found, strict=True))
@@ -47,8 +51,20 @@ def norm(gradients: dict[str, Tensor]) -> float:
 def activations(model: MNISTClassifier, images: Float[Tensor, "samples 784"]) -> list[Float[Tensor, "samples units"]]:
     """Give what each hidden layer's activation function puts out, from the first layer on."""
     found, values = [], images.flatten(1)
-    for layer in model.network.layers:
-        values = layer(values)
-        if not isinstance(layer, torch.nn.Linear):
-            found.append(values)
+    with evaluating(model.network):
+        for layer in model.network.layers:
+            values = layer(values)
+            if type(layer).__name__ in ACTIVATIONS.values():
+                found.append(values)
     return found
+
+
+@contextmanager
+def evaluating(network: torch.nn.Module) -> Iterator[None]:
+    """Let nothing be dropped, nor a batch's statistics be kept, for a while."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)

@@ -1,12 +1,14 @@
 """Run folders: where a run's record, log, curves and checkpoints are."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
@@ -42,7 +44,7 @@ class Result:
         status: completed, diverged (a loss became NaN or infinite), failed or interrupted.
         reason: of a status other than completed.
         epochs: the first is 1.
-        test: loss in nats and accuracy as a fraction; None if the run ended before it.
+        test: loss in nats and accuracy as a fraction; None if the run ended before it, or `test=none`.
         fit_seconds: the time of all epochs, those before an interruption included.
         optimizer_steps: taken in all.
         parameters: of the network.
@@ -154,12 +156,43 @@ class Run:
 
 
 def read(record: Path) -> Result | None:
-    """Read a record; None if there is none that is whole."""
+    """Read a record; None if there is none that is whole and of this version."""
     try:
         found = json.loads(record.read_text())
-        return Result(**found | {"epochs": [Epoch(**epoch) for epoch in found["epochs"]]})
-    except (OSError, ValueError, TypeError, KeyError):
+        result = Result(**found | {"epochs": [Epoch(**epoch) for epoch in found["epochs"]]})
+        return result if _is(result, Result) and _agrees(result) else None
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+
+
+def _is(value: Any, kind: Any) -> bool:
+    # Whether a value is of a declared kind, as are its parts; a number that is a figure is finite.
+    origin, parts = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return all(_is(getattr(value, name), of) for name, of in get_type_hints(kind).items())
+    if origin is Literal:
+        return value in parts
+    if origin is UnionType:
+        return any(_is(value, each) for each in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_is(each, parts[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is(each, parts[1]) for each in value.values())
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return kind is Any or type(value) is kind
+
+
+def _agrees(result: Result) -> bool:
+    if result.schema != SCHEMA or [epoch.epoch for epoch in result.epochs] != list(range(1, len(result.epochs) + 1)):
+        return False
+    if result.status != "completed":
+        return True
+    epochs, config = len(result.epochs), result.config
+    tested = set() if config.get("test") == "none" else {"loss", "accuracy"}
+    stops_early = config.get("patience") is not None
+    ended = 0 < epochs <= config["epochs"] if stops_early else epochs == config["epochs"]
+    return ended and (result.test or {}).keys() == tested
 
 
 def completed(variant: Path) -> dict[Path, Result]:

@@ -113,7 +113,8 @@ class Snapshots(Callback):
 def _logits(model: MNISTClassifier, images: Tensor) -> Tensor:
     precision = next(model.network.parameters()).dtype
     # In parts that the cache holds.
-    return torch.cat([model.network(part.to(precision).div_(255)) for part in torch.split(images, 1_000)])
+    with probe.evaluating(model.network):
+        return torch.cat([model.network(part.to(precision).div_(255)) for part in torch.split(images, 1_000)])
 
 
 def _picture(writer: SummaryWriter, name: str, picture: Image, step: int) -> None:

@@ -1,9 +1,11 @@
 """A study: the questions' variants with the runs there are, and how each differs from the baseline. Free of torch."""
 
+import logging
 import math
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pandas as pd
 from hydra.errors import HydraException
@@ -23,8 +25,10 @@ from mnist_mlp.command import (
 )
 from mnist_mlp.config import Config, differences, identity, label, nearest, problems
 from mnist_mlp.problem import Problem
-from mnist_mlp.runs import Result, Run
+from mnist_mlp.runs import RECORD, Result, Run
 from mnist_mlp.statistics import Comparison, Summary, Verdict, compare, holm, summarize, verdict
+
+log = logging.getLogger(__name__)
 
 QUESTIONS = tuple(sorted(path.stem for path in (CONF / "question").glob("*.yaml")))
 PROTOCOLS = ("mnist", "notebook")
@@ -237,6 +241,8 @@ def gather(
             ]
         except (HydraException, OmegaConfBaseException) as error:
             raise Problem(problem_of_composition(error)) from error
+    for record in sorted(finder.damaged):
+        log.warning("%s is damaged or of another version: left out; the launch that trained it trains it again", record)
     distinct = {(each.question, each.id): each for each in variants}
     variants = [
         replace(each, changes=tuple(differences(each.config, baselines[each.protocol].config)))
@@ -267,12 +273,16 @@ class Finder:
 
     Args:
         seeds: None finds all there are.
+
+    Attributes:
+        damaged: records that could not be read.
     """
 
     def __init__(self, runs_dir: str, seeds: Sequence[int] | None) -> None:
         self.runs_dir = runs_dir
         self.seeds = seeds
         self.found: dict[tuple[str, ...], Variant] = {}
+        self.damaged: set[Path] = set()
 
     def variant(self, question: str, protocol: str, job: list[str]) -> Variant:
         """Find the runs of a question's job under a protocol, what it changes left open."""
@@ -294,7 +304,10 @@ class Finder:
         name, config.name = label(sound, usual), label(config, usual)
         config.chosen = {"model": composed.hydra.runtime.choices["model"]}
         seeds = _seeds_of(config) if self.seeds is None else self.seeds
-        results = {seed: result for seed in seeds if (result := Run(with_seed(config, seed)).result()) is not None}
+        runs = {seed: Run(with_seed(config, seed)) for seed in seeds}
+        results = {seed: result for seed, run in runs.items() if (result := run.result()) is not None}
+        records = {run.folder / RECORD for seed, run in runs.items() if seed not in results}
+        self.damaged |= {record for record in records if record.exists()}
         return Variant("", protocol, name, config, (), tuple(seeds), results)
 
 

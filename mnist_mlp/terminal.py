@@ -70,6 +70,15 @@ class Terminal(Callback):
             self.bar.close()
 
 
+class Shown(logging.StreamHandler[Any]):
+    """Logs for whoever reads: a run goes on when nobody does any more, as after `| head -1`, or the disk is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # logging's name
+        """Say what is wrong, the stream itself aside."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 @contextmanager
 def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
     """Show what the package logs on standard output, if wanted; None logs nothing, as in all but one of many processes.
@@ -80,7 +89,7 @@ def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
     level = package.level
     package.setLevel(logging.INFO if run else logging.CRITICAL)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout) if show else logging.NullHandler()]
+    handlers: list[logging.Handler] = [Shown(sys.stdout) if show else logging.NullHandler()]
     package.handlers += handlers
 
     def open_file() -> None:

@@ -68,8 +68,9 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
         if given.is_file():
             model = _model(given)
             file = given if len(given.parts) > 2 else given.absolute()  # the run's folder is two above it
-            result = read(file.parent.parent / RECORD)
-            return Trained(file, model, result, _config(result) if result else None)
+            folder = file.parent.parent
+            result = read(folder / RECORD)
+            return Trained(file, model, result, _config(result, folder) if result else None)
         folder = _best(all_runs) if run == BEST else _folder(run, given, all_runs)
     except (OSError, RuntimeError) as error:  # a name that is too long, a folder that is closed, no such user's home
         raise Problem(f"{run}: it cannot be looked for: {getattr(error, 'strerror', None) or error}") from error
@@ -79,7 +80,7 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
     if result is None or result.status != "completed":
         state = "is not finished" if result is None else f"is {result.status}"
         raise Problem(f"{folder}: the run {state}; trained to its end, it can be used")
-    config = _config(result)
+    config = _config(result, folder)
     tested = folder / "checkpoints" / _tested(config)
     return Trained(tested, _model(tested), result, config)
 
@@ -137,7 +138,7 @@ def _best(runs_dir: Path) -> Path:
         completed, key=lambda pair: (_is_sound(pair[1]), pair[1].epochs[-1].val_accuracy), reverse=True
     ):
         with suppress(Problem):  # of another version
-            _config(result)
+            _config(result, folder)
             return folder
     raise Problem(f"{BEST}: there is no finished run in {runs_dir}")
 
@@ -149,12 +150,12 @@ def _is_sound(result: Result) -> bool:
         return False
 
 
-def _config(result: Result) -> Config:
+def _config(result: Result, folder: Path) -> Config:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), result.config)
         config: Any = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
-        raise Problem(f"{result.label}: its {RECORD} is of another version: {str(error).splitlines()[0]}") from error
+        raise Problem(f"{folder}: its {RECORD} is of another version: {str(error).splitlines()[0]}") from error
     assert isinstance(config, Config)
     return config
 

@@ -180,21 +180,20 @@ def memory(folder: Path, expected: dict[str, Any], kills: int, chance: random.Ra
 
 
 def damage(folder: Path, expected: dict[str, Any], kills: int, chance: random.Random) -> str:
-    """Damage files of a finished sweep at random places: what is damaged is trained again, the rest is left alone."""
+    """Damage files of runs at random places, then take their records away, so that they go on from what there is."""
     runs_dir = folder / "damaged"
     completed(runs_dir)
-    files = [path for path in sorted(runs_dir.rglob("*")) if path.name in ("result.json", "last.ckpt", "config.yaml")]
     for _ in range(max(1, kills // 3)):
-        path = chance.choice(files)
+        run = chance.choice(sorted(runs_dir.glob("*/seed*")))
+        (run / "result.json").unlink()
+        path = chance.choice([path for path in sorted(run.rglob("*")) if path.is_file() and path.stat().st_size])
         content = bytearray(path.read_bytes())
+        place = chance.randrange(len(content))
         if chance.random() < 0.5:
-            del content[chance.randrange(len(content)) :]
+            del content[place:]
         else:
-            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-        before = path.parent
+            content[place] ^= 1 << chance.randrange(8)
         path.write_bytes(content)
-        record = before / "result.json" if path.parent.name != "checkpoints" else before.parent / "result.json"
-        record.unlink(missing_ok=True)  # so that the damaged file is used
         completed(runs_dir)
         check(runs_dir, expected, whole=True)
     return f"{max(1, kills // 3)} damaged files"

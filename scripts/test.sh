@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 prepare "[dev]"
 cd "$root"
-bin=$root/.venv/bin
+bin=$venv/bin
 "$bin/ruff" format --check . || fail "Some files are not formatted: run .venv/bin/ruff format"
 "$bin/ruff" check . || fail "ruff found the above; .venv/bin/ruff check --fix mends some of it"
 "$bin/mypy" || fail "mypy found the above"

@@ -1,5 +1,6 @@
 """The command line: what is wrong with it is said at once, and nothing is written."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +48,44 @@ Command = Callable[..., int]
         (["~optimizer._target_"], "optimizer._target_ is the name of a class"),
         (["data.dri=x"], "did you mean data.dir?"),
         (["lr=${lrr}"], "Interpolation key 'lrr' not found"),
+        (["batch=[1,"], """batch=[1,: not a value; one with special characters is in quotes, as in 'batch="a=b"'"""),
+        (["runs_dir=a=b"], """in quotes, as in 'runs_dir="a=b"'"""),
+        (["=1"], "=1: not an override"),
+        ([f"batch={'1' * 5000}"], "Exceeds the limit"),
+        (["-m", "batch=glob(*)"], "batch=glob(*): it sweeps over no value"),
+        (["-m", "model=glob(deep7*)"], "model=glob(deep7*): it sweeps over no value"),
+        (["model=glob(*)"], "model=glob(*): several values; add -m to run one job for each"),
+        (["-m", "seed=range(3,0)"], "seed=range(3,0): it sweeps over no value"),
+        (["-m", "seed=range(0,3,0)"], "seed=range(0,3,0): it sweeps over no value"),
+        (["-m", "seed=range(0,x)"], "seed=range(0,x): mismatch type argument stop"),
+        (["-m", "seed=choice()"], "seed=choice(): empty choice is not legal"),
+        (["-m", "seed="], "seed=: seed is a whole number"),
+        (["-m", "question=q01,q02"], "question=q01,q02: several values; one question a launch"),
+        (["-m", "~callbacks=1,2"], "Config group override deletion value must be a string"),
+        (["-m", "hydra.sweep.dir=a,b"], "Sweeping over Hydra's configuration is not supported : 'hydra.sweep.dir=a,b'"),
+        (["-m", 'hydra.sweeper.params={seed:"0,1"}'], "hydra.sweeper.params is of another kind"),
+        (["hydra.sweep.dir=${nosuch}", "-m"], "Interpolation key 'nosuch' not found"),
+        (["hydra.job.env_copy=[NOSUCH]"], "KeyError: 'NOSUCH'"),
+        (["hydra.searchpath=[nosuch]"], "path=nosuch is not available"),
+        (["hydra.verbose=3"], "assert"),
+        (["hydra/launcher=nosuch"], "hydra/launcher is one of basic"),
+        (["~optimizer"], "optimizer is a group of keys"),
+        (["+callbacks.mine.start=1"], "callbacks.mine._target_ is the name of a class"),
+        (["+logger.mine=null"], "logger.mine._target_ is the name of a class"),
+        (["--bogus"], "--bogus: there is no such option"),
+        (["--mutlirun"], "--mutlirun: there is no such option; did you mean --multirun?"),
+        (["--cfg", "jbo"], "--cfg/-c: invalid choice: 'jbo' (choose from"),
+        (["--resolve"], "--resolve and --package go with --cfg, as in --cfg job --resolve"),
+        (["--package", "model"], "--resolve and --package go with --cfg"),
+        (
+            ["--cfg", "job", "--package", "modle"],
+            "--package modle: the configuration has no such part; did you mean model?",
+        ),
+        (["--cfg", "hydra", "--resolve"], "Interpolation key 'runs_dir' not found"),
+        (["--cfg", "job", "-m"], "--multirun and --cfg do not go together"),
+        (["--info", "nosuch"], "--info/-i: invalid choice: 'nosuch' (choose from"),
+        (["--experimental-rerun", "x"], "--experimental-rerun is not taken"),
+        (["--config-name="], "--config-dir adds a folder of your own files"),
         (["--config-name", "other"], "--config-dir adds a folder of your own files"),
         (["--config-dir", "/nowhere"], "--config-dir /nowhere: there is no such folder"),
     ],
@@ -99,10 +138,117 @@ def test_a_runs_dir_that_cannot_be_written_to_is_one_line_and_status_2(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(("sweep", "name"), [([], "hydra.run.dir"), (["-m"], "hydra.sweep.dir")])
+def test_a_folder_of_hydras_that_cannot_be_written_to_is_one_line_and_status_2(
+    command: Command, sweep: list[str], name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert command(*sweep, f"{name}={tmp_path / 'file'}") == 2
+    error = capsys.readouterr().err
+    assert error == f"{name}={tmp_path / 'file'}: {tmp_path / 'file'} is not a folder that can be written to\n"
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("hydra.sweeper.max_batch_size=0", "assert max_batch_size is None or max_batch_size > 0"),
+        ("hydra.sweeper._target_=nosuch.Sweeper", "RuntimeError: Invalid plugin 'nosuch.Sweeper'"),
+        ("hydra.launcher._target_=nosuch.Launcher", "RuntimeError: Invalid plugin 'nosuch.Launcher'"),
+    ],
+)
+def test_a_sweep_that_hydra_cannot_launch_is_one_line_and_status_2(
+    command: Command, override: str, line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command("-m", *SHORT, override) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith(line)
+    assert output.err.count("\n") == 1
+    assert "1 jobs: 1 not run" in output.out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("+callbacks.mine._target_=nosuch.Thing", "callbacks.mine: Error loading 'nosuch.Thing': ModuleNotFoundError"),
+        ("+callbacks.mine._target_=os.path", "callbacks.mine: Expected a callable target"),
+        ("+callbacks.mine._target_=os.getcwd", "callbacks.mine: no lightning.Callback; callbacks.mine._target_ is"),
+        ("+callbacks.curves.nosuch=1", "callbacks.curves: Curves.__init__() got an unexpected keyword argument"),
+        ("logger.tensorboard._target_=os.path", "logger.tensorboard: Expected a callable target"),
+        ("logger.tensorboard._partial_=false", "logger.tensorboard: tensorboard() missing 1 required positional"),
+        ("+logger.tensorboard.nosuch=1", "logger.tensorboard: got an unexpected keyword argument 'nosuch'"),
+        ("+logger.mine._target_=os.getcwd", "logger.mine: no function of a run; logger.mine._partial_=true"),
+        ("optimizer._target_=torch.optim.Adamm", "optimizer: Error loading 'torch.optim.Adamm': ModuleNotFoundError"),
+        ("optimizer._target_=torch.nn.Linear", "optimizer: Linear.__init__() got an unexpected keyword argument 'lr'"),
+        ("optimizer.betas=[0.9]", "optimizer: list index out of range"),
+        ("data.dir=/dev/null", "data.dir: /dev/null/MNIST/raw cannot hold the MNIST files: Not a directory"),
+        ("trainer.accelerator=mps", "trainer: "),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_the_run_that_it_would_replace_is_lost(
+    command: Command, override: str, line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command("overwrite=true", *SHORT, override) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith(line)
+    assert output.err.count("\n") == 1
+    assert output.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_refusal_leaves_the_run_that_was_to_be_overwritten(command: Command, tmp_path: Path) -> None:
+    assert command(*SHORT) == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert command(*SHORT, "overwrite=true", "data.dir=/dev/null") == 2
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("arguments", [["batch=0", "-m", "seed=0,1"], ["-m", "batch=0", "--multirun", "seed=0,1"]])
+def test_flags_stand_anywhere(command: Command, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*arguments) == 2
+    assert capsys.readouterr().err.startswith("batch=0: batch is")
+
+
+@pytest.mark.parametrize("name", ["a b", "a=b,c", "it's", "日本é", "x[1]{2}(3)", "a%b", "../elsewhere"])
+def test_any_name_of_a_folder_is_one_of_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    quoted = name.replace("'", r"\'")
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", *SHORT, "callbacks=none", f"runs_dir='{quoted}'"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert list(Path(name).glob("*/seed0/result.json"))
+
+
+def test_a_value_can_refer_to_hydra(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("name=${hydra:runtime.choices.model}", *SHORT) == 0
+    assert "runs/width2,steps_per_epoch=2,epochs=1-" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("{train} --help | true", 141),
+        ("{train} --cfg job | true", 141),
+        ("{train} {short} runs_dir={runs} | true", 0),
+        ("{train} {short} runs_dir={runs} > /dev/full", 0),
+        ("{train} {short} runs_dir={runs} <&- >&- 2>&-", 0),
+    ],
+)
+def test_an_output_that_nobody_reads_is_no_fault(line: str, status: int, tmp_path: Path) -> None:
+    train, short = f"{sys.executable} {ROOT / 'train.py'}", " ".join([*SHORT, "callbacks=none"])
+    line = line.format(train=train, short=short, runs=tmp_path) + "; exit ${PIPESTATUS[0]}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, "")
+    records = [json.loads(path.read_text())["status"] for path in tmp_path.glob("*/seed0/result.json")]
+    assert records == ["completed"] * ("runs_dir" in line)
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("bacth: 1", "experiment/mine.yaml: there is no key bacth; did you mean batch?"),
+        ("bacth: 1\nbatch: 0", "experiment/mine.yaml: there is no key bacth; did you mean batch?"),
+        ("callbacks: {mine: {_target_: 3}}", "callbacks.mine._target_ is the name of a class"),
         ("batch: one", "experiment/mine.yaml: batch is a whole number from 1 to 54,000"),
         ("model: {hidden_size: [3]}", "there is no key model.hidden_size; did you mean model.hidden_sizes?"),
         ("defaults: [override /model: deep6]", "model=deep6: model is one of combined, deep3"),
@@ -129,6 +275,14 @@ def test_an_experiment_file_of_the_users_is_found_and_labels_its_run(
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\nbatch: 60\n")
     assert command("--config-dir", str(tmp_path), "experiment=mine", *SHORT) == 0
     assert "runs/mine,steps_per_epoch=2,epochs=1-" in capsys.readouterr().out
+
+
+def test_a_folder_of_the_users_files_adds_to_ours_and_hides_none(
+    command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text("batch: 0\n")
+    assert command("--config-dir", str(tmp_path), "--cfg", "job") == 0
+    assert "batch: 100" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["--cfg", "job", "question=q03"], ["batch=0"]])

@@ -18,7 +18,10 @@ from mnist_mlp.lab import notebook_run_of, notebook_runs
 from mnist_mlp.mlp import MLP
 from mnist_mlp.training import callbacks_of
 
-GROUPS = ["model", "activation", "optimizer", "data", "trainer", "logger", "callbacks", "experiment"]
+GROUPS = [
+    *("model", "activation", "optimizer", "scheduler", "regularization", "data", "augmentation", "trainer"),
+    *("logger", "callbacks", "experiment"),
+]
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 QUESTIONS = [path.stem for path in sorted((ROOT / "conf" / "question").glob("*.yaml"))]
 JOBS: list[list[str]] = []
@@ -31,19 +34,22 @@ with composing():
 def test_every_option_composes_and_instantiates(group: str, option: str) -> None:
     model = {"relu_tanh_sigmoid": ["model=combined"]}.get(option, [])
     with composing():
-        config = typed(compose([f"{group}={option}", *model]))
+        given = f"[{option}]" if group == "regularization" else option
+        config = typed(compose([f"{group}={given}", *model]))
     assert problems(config) == []
     network = MLP(**vars(config.model))
     assert isinstance(instantiate(config.optimizer)(network.parameters()), torch.optim.Optimizer)
-    assert isinstance(MNISTClassifier(vars(config.model), config.optimizer), lightning.LightningModule)
-    assert isinstance(MNISTDataModule(**vars(config.data)), lightning.LightningDataModule)
+    extras = (config.scheduler, config.label_smoothing, config.gradient_clip)
+    assert isinstance(MNISTClassifier(vars(config.model), config.optimizer, *extras), lightning.LightningModule)
+    deformation = instantiate(config.augmentation) if config.augmentation else None
+    assert isinstance(MNISTDataModule(**vars(config.data), augmentation=deformation), lightning.LightningDataModule)
     assert len(instantiate(config.logger)) <= 1
     assert all(isinstance(callback, lightning.Callback) for callback in callbacks_of(config))
 
 
 def test_no_group_is_left_out() -> None:
     assert sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir()) == sorted(
-        [*GROUPS, "hydra", "question"]
+        [*GROUPS, "hydra", "question", "search"]
     )
 
 

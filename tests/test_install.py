@@ -1,16 +1,21 @@
 """What is installed: the wheel, and what the scripts say when they cannot install."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, SHORT
 
 from mnist_mlp import mnist
+from mnist_mlp.command import MODULES
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +38,59 @@ def test_the_wheel_holds_the_configuration_the_data_and_the_licences(wheel: Path
     assert any(name.endswith("licenses/mnist_mlp/mnist_files/README.md") for name in names)
 
 
-def test_an_installed_package_trains_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = "from mnist_mlp.command import main, CONF; assert 'site' in str(CONF), CONF; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *SHORT, "experiment=q10"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert list(tmp_path.glob("runs/q10,*/seed0/result.json"))
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run the command of the wheel, in an environment and a directory without the checkout; give what it prints.
+
+    The environment borrows the other packages of this one, but not its .pth files, of which one names the checkout.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    python = folder / "venv" / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, str(wheel)], check=True)
+    (site,) = (folder / "venv").glob("lib/python*/site-packages")
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+
+    def run(*arguments: str, name: str = "mnist-mlp") -> str:
+        line = [str(python.with_name(name)), *arguments]
+        environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+        done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    from_where = run("-c", "import mnist_mlp.command as c; print(c.__file__, c.CONF)", name="python").split()
+    assert all(Path(path).is_relative_to(site) for path in from_where)
+    return run
+
+
+FOLDERS = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
+GROUPS = sorted(FOLDERS - {"hydra", "question", "search", "trainer"})
+APART = {*MODULES, "relu_tanh_sigmoid"}
+"""What needs an extra of the package, and what is for three hidden layers, as experiment=q10 has them."""
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_installed_command_trains_with_every_option_of_a_group(installed: Callable[..., str], group: str) -> None:
+    options = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")} - APART
+    printed = installed("-m", f"{group}={','.join(sorted(options))}", *SHORT, "overwrite=true")
+    assert printed.splitlines()[-1] == f"{len(options)} jobs: {len(options)} completed"
+
+
+def test_the_installed_command_answers_a_question(installed: Callable[..., str]) -> None:
+    assert "12 jobs: " in installed("question=q01", "seed=0,1", *SHORT)
+
+
+def test_the_installed_command_says_what_there_is(installed: Callable[..., str]) -> None:
+    printed = installed("--help")
+    assert all(path.stem in printed for path in (ROOT / "conf" / "question").glob("*.yaml"))
+
+
+def test_every_requirement_names_its_oldest_version_as_oldest_sh_reads_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = sum(project["optional-dependencies"].values(), project["dependencies"])
+    others = [text for text in requirements if not re.match(r"[a-z0-9-]+>=[0-9.]+(,|$)", text)]
+    assert [text.split("[")[0] for text in others] == ["mnist-mlp"]
 
 
 def copy_of_the_scripts(tmp_path: Path) -> Path:
@@ -53,7 +99,7 @@ def copy_of_the_scripts(tmp_path: Path) -> Path:
     return tmp_path / "scripts"
 
 
-@pytest.mark.parametrize("script", ["train.sh", "test.sh"])
+@pytest.mark.parametrize("script", ["train.sh", "test.sh", "oldest.sh"])
 def test_an_older_python_is_told_which_one_is_needed(tmp_path: Path, script: str) -> None:
     older = tmp_path / "python3.10"
     older.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.10.12 && exit 0\nexit 1\n')
@@ -80,4 +126,4 @@ def test_an_installation_that_fails_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(line, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.strip().endswith("run the command again when these are there.")
-    assert not list((tmp_path / ".venv").glob("installed*"))
+    assert not list(tmp_path.glob(".venv*/installed*"))

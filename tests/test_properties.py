@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,23 @@ invalid = st.one_of(
 ).map("=".join)
 
 
-def launch(arguments: list[str], runs_dir: Path) -> tuple[int, str]:
+def run(command: Callable[[], object], arguments: list[str]) -> tuple[int, str]:
     """Run a command line in this process; give its status and what it said on the error stream."""
-    before, sys.argv = sys.argv, ["train.py", *arguments, f"runs_dir={runs_dir}"]
+    before, sys.argv = sys.argv, ["command.py", *arguments]
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            main()
+            command()
     except SystemExit as stop:
         return int(stop.code or 0), said.getvalue()
     finally:
         sys.argv = before
     return 0, said.getvalue()
+
+
+def launch(arguments: list[str], runs_dir: Path) -> tuple[int, str]:
+    """Run a command line of train.py."""
+    return run(main, [*arguments, f"runs_dir={runs_dir}"])
 
 
 @pytest.fixture
@@ -125,8 +131,23 @@ def test_no_command_line_ends_with_a_traceback(runs_dir: Path, arguments: list[s
 @settings(deadline=None)
 def test_a_damaged_record_is_none_or_whole(noise: bytes, place: float) -> None:
     whole = json.dumps(
-        {"schema": 1, "id": "a", "label": "b", "status": "completed", "reason": None, "seed": 0, "config": {}}
-        | {"epochs": [], "test": None, "fit_seconds": 0.0, "optimizer_steps": 0, "parameters": 1, "hardware": {}}
+        {
+            "schema": 1,
+            "id": "a",
+            "label": "b",
+            "status": "completed",
+            "reason": None,
+            "seed": 0,
+            "config": {"epochs": 0},
+        }
+        | {
+            "epochs": [],
+            "test": {"loss": 0.1, "accuracy": 0.9},
+            "fit_seconds": 0.0,
+            "optimizer_steps": 0,
+            "parameters": 1,
+            "hardware": {},
+        }
         | {"versions": {}, "started": "", "git": None}
     ).encode()
     with tempfile.TemporaryDirectory() as folder:

@@ -176,7 +176,7 @@ def test_a_record_of_another_version_is_said_to_be_one(runs: Path, key: str) -> 
     assert line_of(run, runs) == f"{run}: its result.json is damaged or of another version"
 
 
-@pytest.mark.parametrize("change", [{"colour": "blue"}, {"model": 3}, {"data": None}, {"epochs": "x"}], ids=str)
+@pytest.mark.parametrize("change", [{"colour": "blue"}, {"model": 3}, {"data": None}, {"batch": "x"}], ids=str)
 def test_a_configuration_of_another_version_is_said_to_be_one(runs: Path, change: dict[str, Any]) -> None:
     rewrite(the(runs, "leak"), lambda record: record["config"].update(change))
     assert "its result.json is of another version: " in line_of(the(runs, "leak"), runs)

@@ -144,12 +144,16 @@ def test_seed_0_is_a_seed_and_differs_from_the_others(command: Command, tmp_path
 def test_a_finished_run_is_not_trained_again(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/seed0/**/*") if path.is_file()}
+
     command(*SHORT)
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+    before = times()
+    assert before
     capsys.readouterr()
     assert command(*SHORT) == 0
     assert "completed before" in capsys.readouterr().out
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*") if path.is_file()} == before
+    assert times() == before
 
 
 def test_a_job_of_a_sweep_gives_exactly_what_it_gives_alone(command: Command, tmp_path: Path) -> None:

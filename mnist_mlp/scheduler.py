@@ -1,0 +1,83 @@
+"""Learning rates over a run, as factors of `lr`: functions of the optimizer step, so that resuming needs no state."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Progress(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        step: the optimizer steps taken.
+        steps: those of the whole run.
+        accuracies: on the validation images, as fractions, of the epochs so far.
+    """
+
+    step: int
+    steps: int
+    accuracies: list[float]
+
+
+Scheduler = Callable[[Progress], float]
+
+
+def cosine(progress: Progress, warm_up: float = 0.05, final: float = 0.0) -> float:
+    """Rise in a line to 1, then fall along half a cosine (Loshchilov and Hutter 2017, without restarts).
+
+    Args:
+        progress: of the run.
+        warm_up: the part of the run that rises.
+        final: the factor at the end.
+    """
+    rising = warm_up * progress.steps
+    if progress.step < rising:
+        return (progress.step + 1) / (rising + 1)
+    return _half_cosine(1.0, final, (progress.step - rising) / (progress.steps - rising))
+
+
+def linear(progress: Progress, hold: float = 0.5, final: float = 0.0) -> float:
+    """Stay at 1, then fall in a line.
+
+    Args:
+        progress: of the run.
+        hold: the part of the run that stays.
+        final: the factor at the end.
+    """
+    falling = max(0.0, progress.step / progress.steps - hold) / (1 - hold)
+    return 1 + (final - 1) * falling
+
+
+def one_cycle(progress: Progress, warm_up: float = 0.3, initial: float = 0.04, final: float = 4e-6) -> float:
+    """Rise along half a cosine to 1 and fall along another (Smith and Topin 2018; the defaults are torch's).
+
+    Args:
+        progress: of the run.
+        warm_up: the part of the run that rises.
+        initial: the factor at the start.
+        final: the factor at the end.
+    """
+    peak = warm_up * progress.steps - 1
+    if progress.step <= peak:
+        return _half_cosine(initial, 1.0, progress.step / peak)
+    return _half_cosine(1.0, final, (progress.step - peak) / (progress.steps - 1 - peak))
+
+
+def plateau(progress: Progress, factor: float = 0.5, patience: int = 2) -> float:
+    """Fall by a factor whenever the validation accuracy has not been better for more epochs than `patience`.
+
+    Args:
+        progress: of the run.
+        factor: of each fall.
+        patience: epochs.
+    """
+    rate, best, waited = 1.0, -math.inf, 0
+    for accuracy in progress.accuracies:
+        best, waited = (accuracy, 0) if accuracy > best else (best, waited + 1)
+        if waited > patience:
+            rate, waited = rate * factor, 0
+    return rate
+
+
+def _half_cosine(begin: float, end: float, part: float) -> float:
+    return end + (begin - end) * (1 + math.cos(math.pi * part)) / 2

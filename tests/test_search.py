@@ -1,0 +1,192 @@
+"""Searches: their spaces, trials that can be killed, and what is said of the winner."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from conftest import ROOT
+from optuna.trial import TrialState
+
+from mnist_mlp import command, search, winner
+from mnist_mlp.problem import Problem
+from mnist_mlp.search import Search
+from mnist_mlp.statistics import summarize
+
+SPACE = """
+fixed: [data.steps_per_epoch=3, trainer=cpu, width=10]
+space:
+  activation: [relu, tanh]
+  lr: {low: 0.001, high: 0.1, log: true}
+  epochs: {low: 1, high: 2}
+  model.hidden_sizes: ["[${width}]", "[${width},${width}]"]
+seeds: [100, 101]
+trials: 3
+"""
+
+
+@pytest.fixture
+def composing() -> Iterator[None]:
+    with command.composing():
+        yield
+
+
+def write(folder: Path, text: str = SPACE) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+def run(*line: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "search.py"), *map(str, line)], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "search").glob("*.yaml")))
+@pytest.mark.usefixtures("composing")
+def test_every_space_that_is_shipped_can_be_drawn_from(name: str, tmp_path: Path) -> None:
+    space = search.read(name)
+    study = optuna.create_study()
+    for _ in range(20):
+        trial = study.ask()
+        config = space.config(space.suggest(trial), space.seeds[0], tmp_path)
+        assert config.test == "none"
+        study.tell(trial, 0.5)
+
+
+def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
+    done = run(write(tmp_path), "--runs-dir", tmp_path / "runs", "--fresh", 2)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    folder = tmp_path / "runs" / "searches" / "small"
+    page = (folder / "README.md").read_text()
+    assert "3 trials (3 completed, 0 pruned, 0 diverged)" in page
+    assert "points of it were luck" in page
+    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "parameters.png").read_bytes().startswith(b"\x89PNG")
+    line = [sys.executable, ROOT / "train.py", "--config-dir", folder, "experiment=small_best"]
+    trained = subprocess.run([*line, f"runs_dir={tmp_path}/again", "seed=100"], capture_output=True, text=True)
+    assert trained.returncode == 0, trained.stderr
+    with command.composing():
+        found = Search(search.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
+    (accuracy, _) = found.best.user_attrs["accuracies"]
+    assert f"{accuracy:.2%}" in trained.stdout
+    again = run(tmp_path / "small.yaml", "--runs-dir", tmp_path / "runs", "--fresh", 2)
+    assert "3 of 3 trials" in again.stdout
+    assert (folder / "README.md").read_text() == page
+
+
+def test_several_processes_share_a_study(tmp_path: Path) -> None:
+    done = run(write(tmp_path), "--runs-dir", tmp_path / "runs", "--fresh", 1, "--trials", 4, "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    with command.composing():
+        found = Search(search.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
+    assert len(found.done) in (4, 5)  # the other process may end a trial that it had begun
+
+
+@pytest.mark.usefixtures("composing")
+def test_no_run_of_a_search_looks_at_the_test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mnist_mlp import mnist
+
+    load = mnist.load
+
+    def only_training(directory: Path, train: bool) -> mnist.Records:
+        assert train
+        return load(directory, train)
+
+    monkeypatch.setattr(mnist, "load", only_training)
+    Search(search.read(str(write(tmp_path))), tmp_path / "runs").run(trials=1, job=0, threads=1)
+
+
+@pytest.mark.usefixtures("composing")
+def test_a_trial_that_diverges_is_counted_and_ends_nothing(tmp_path: Path) -> None:
+    text = SPACE.replace("lr: {low: 0.001, high: 0.1, log: true}", "lr: [1.0e+30]").replace("[relu, tanh]", "[relu]")
+    found = Search(search.read(str(write(tmp_path, text))), tmp_path / "runs")
+    found.run(trials=2, job=0, threads=1)
+    assert [trial.user_attrs.get("diverged") for trial in found.done] == [True, True]
+    with pytest.raises(Problem, match="none of the 2 trials was completed"):
+        _ = found.best
+
+
+@pytest.mark.usefixtures("composing")
+def test_a_trial_that_is_worse_than_the_others_is_pruned_and_its_run_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = search.read(str(write(tmp_path)))
+    found = Search(space, tmp_path / "runs")
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: True)
+    found.run(trials=1, job=0, threads=1)
+    (trial,) = found.done
+    assert trial.state == TrialState.PRUNED
+    assert list(trial.intermediate_values) == [1]
+    (record,) = found.folder.glob("*/seed100/result.json")
+    assert '"status": "interrupted"' in record.read_text()
+
+
+def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
+    path = write(tmp_path, SPACE.replace("steps_per_epoch=3", "steps_per_epoch=100").replace("high: 2", "high: 8"))
+    line = [sys.executable, str(ROOT / "scripts" / "search.py"), str(path), "--runs-dir", str(tmp_path / "runs")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout
+        assert "0 of 3 trials" in process.stdout.readline()
+        folder = tmp_path / "runs" / "searches" / "small"
+        while not list(folder.glob("*/seed100/checkpoints/last.ckpt")):
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+    done = run(path, "--runs-dir", tmp_path / "runs", "--fresh", 1)
+    assert done.returncode == 0, done.stderr
+    assert "3 trials (3 completed" in (folder / "README.md").read_text()
+
+
+def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
+    def accuracies(*values: float) -> Any:
+        return summarize(values)
+
+    confirmed = winner.Confirmation(
+        searched=accuracies(0.985, 0.987),
+        fresh=accuracies(0.981, 0.983),
+        fresh_test=accuracies(0.98),
+        reference_searched=accuracies(0.974),
+        reference_fresh=accuracies(0.976),
+        reference_fresh_test=accuracies(0.977),
+    )
+    assert confirmed.luck == pytest.approx((0.986 - 0.974) - (0.982 - 0.976))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("space: {width: {low: 1}}", "space.width: a list of values, or a range"),
+        ("space: {width: []}", "space.width: a list names at least one value"),
+        ("space: {lr: {low: 0, high: 1, log: true}}", "space.lr: log: true needs a low above 0"),
+        ("space: {lr: {low: 2, high: 1}}", "space.lr: low is 2, above high, 1"),
+        ("space: {lr: {low: a, high: 1}}", "space.lr: low and high are numbers"),
+        ("spaces: {lr: [1]}", "it needs a space"),
+        ("space: {lr: [1]}\ntrails: 3", "there is no key trails; there are space, fixed, seeds, sampler, trials; did"),
+        ("space: {lr: [1]}\nsampler: random", "sampler is one of tpe, gp"),
+        ("space: {lr: [1]", "not YAML"),
+        ("", "it needs a space"),
+        ("space: {widht: [3]}", "widht"),
+        ("space: {lr: [-1.0]}", "lr=-1.0: lr is a number above 0"),
+        ("space: {lr: [1]}\nfixed: [batch=0]", "batch=0: batch is a whole number"),
+    ],
+)
+def test_what_is_wrong_with_a_space_is_said_in_one_line_and_nothing_is_written(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    done = run(write(tmp_path, text), "--runs-dir", tmp_path / "runs")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_that_is_not_there_is_told(tmp_path: Path) -> None:
+    done = run("q10_", "--runs-dir", tmp_path / "runs")
+    assert done.returncode == 2
+    assert done.stderr == "q10_: there is no such search; there are beyond, q01_width, q10; did you mean q10?\n"
