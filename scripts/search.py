@@ -15,6 +15,7 @@ from pathlib import Path
 from mnist_mlp import command, machine
 from mnist_mlp.arguments import Parser, whole_number
 from mnist_mlp.problem import Problem
+from mnist_mlp.space import read
 
 
 def main() -> None:
@@ -43,12 +44,12 @@ def main() -> None:
 
 def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path) -> None:
     """Run the trials, confirm the winner, and write its files."""
-    from mnist_mlp import winner
-    from mnist_mlp.search import Search, read
-
     space = read(name)
     wanted = trials or space.trials
     space.check(runs_dir)
+    from mnist_mlp import winner
+    from mnist_mlp.search import Search
+
     threads = max(1, machine.cores() // jobs)
     found = Search(space, runs_dir)
     print(f"{space.name}: {len(found.done)} of {wanted} trials in {found.folder}", flush=True)
@@ -72,7 +73,7 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
 
 def work(name: str, trials: int, job: int, threads: int, runs_dir: Path) -> None:
     """Take part in a study, in a process of its own."""
-    from mnist_mlp.search import Search, read
+    from mnist_mlp.search import Search
 
     with command.composing():
         Search(read(name), runs_dir).run(trials, job, threads)

@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT
 from optuna.trial import TrialState
 
-from mnist_mlp import command, search, winner
+from mnist_mlp import command, space, winner
 from mnist_mlp.problem import Problem
-from mnist_mlp.search import Search
+from mnist_mlp.search import Search, suggest
 from mnist_mlp.statistics import summarize
 
 SPACE = """
@@ -51,11 +51,11 @@ def run(*line: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "search").glob("*.yaml")))
 @pytest.mark.usefixtures("composing")
 def test_every_space_that_is_shipped_can_be_drawn_from(name: str, tmp_path: Path) -> None:
-    space = search.read(name)
+    drawn_from = space.read(name)
     study = optuna.create_study()
     for _ in range(20):
         trial = study.ask()
-        config = space.config(space.suggest(trial), space.seeds[0], tmp_path)
+        config = drawn_from.config(suggest(trial, drawn_from), drawn_from.seeds[0], tmp_path)
         assert config.test == "none"
         study.tell(trial, 0.5)
 
@@ -74,7 +74,7 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     trained = subprocess.run([*line, f"runs_dir={tmp_path}/again", "seed=100"], capture_output=True, text=True)
     assert trained.returncode == 0, trained.stderr
     with command.composing():
-        found = Search(search.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
+        found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
     (accuracy, _) = found.best.user_attrs["accuracies"]
     assert f"{accuracy:.2%}" in trained.stdout
     again = run(tmp_path / "small.yaml", "--runs-dir", tmp_path / "runs", "--fresh", 2)
@@ -86,7 +86,7 @@ def test_several_processes_share_a_study(tmp_path: Path) -> None:
     done = run(write(tmp_path), "--runs-dir", tmp_path / "runs", "--fresh", 1, "--trials", 4, "--jobs", 2)
     assert done.returncode == 0, done.stderr
     with command.composing():
-        found = Search(search.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
+        found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
     assert len(found.done) in (4, 5)  # the other process may end a trial that it had begun
 
 
@@ -101,13 +101,13 @@ def test_no_run_of_a_search_looks_at_the_test_images(tmp_path: Path, monkeypatch
         return load(directory, train)
 
     monkeypatch.setattr(mnist, "load", only_training)
-    Search(search.read(str(write(tmp_path))), tmp_path / "runs").run(trials=1, job=0, threads=1)
+    Search(space.read(str(write(tmp_path))), tmp_path / "runs").run(trials=1, job=0, threads=1)
 
 
 @pytest.mark.usefixtures("composing")
 def test_a_trial_that_diverges_is_counted_and_ends_nothing(tmp_path: Path) -> None:
     text = SPACE.replace("lr: {low: 0.001, high: 0.1, log: true}", "lr: [1.0e+30]").replace("[relu, tanh]", "[relu]")
-    found = Search(search.read(str(write(tmp_path, text))), tmp_path / "runs")
+    found = Search(space.read(str(write(tmp_path, text))), tmp_path / "runs")
     found.run(trials=2, job=0, threads=1)
     assert [trial.user_attrs.get("diverged") for trial in found.done] == [True, True]
     with pytest.raises(Problem, match="none of the 2 trials was completed"):
@@ -118,8 +118,7 @@ def test_a_trial_that_diverges_is_counted_and_ends_nothing(tmp_path: Path) -> No
 def test_a_trial_that_is_worse_than_the_others_is_pruned_and_its_run_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space = search.read(str(write(tmp_path)))
-    found = Search(space, tmp_path / "runs")
+    found = Search(space.read(str(write(tmp_path))), tmp_path / "runs")
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: True)
     found.run(trials=1, job=0, threads=1)
     (trial,) = found.done
