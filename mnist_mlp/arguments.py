@@ -1,7 +1,10 @@
 """The command lines of the scripts: what is wrong with one is said in one line, with status 2. Free of torch."""
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from mnist_mlp.config import nearest
@@ -18,6 +21,19 @@ class Parser(argparse.ArgumentParser):
             message = f"{name}: there is no such option{nearest(name, list(self._option_string_actions))}"
         print(message.removeprefix("argument "), file=sys.stderr)
         sys.exit(2)
+
+
+@contextmanager
+def read_or_not() -> Iterator[None]:
+    """End with status 141 where who reads the output goes away, as `head` does; what is left of it goes nowhere."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def one_of(names: tuple[str, ...]) -> Any:

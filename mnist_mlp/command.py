@@ -32,7 +32,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_mlp.arguments import Parser
+from mnist_mlp.arguments import Parser, read_or_not
 from mnist_mlp.config import Config, describe, keys, label, nearest, one_line, problems, shown
 from mnist_mlp.problem import Problem
 from mnist_mlp.sweep import Sweep
@@ -60,17 +60,13 @@ def main() -> None:
     try:
         if problem := problem_of_flags(arguments):
             raise Problem(problem)
-        with composing(arguments.config_dir) as hydra:
+        with read_or_not(), composing(arguments.config_dir) as hydra:
             status = follow(arguments, hydra)
-        sys.stdout.flush()
     except Problem as problem:
         print(problem, file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130
-    except BrokenPipeError:  # who has read the output went away; what is left of it goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
     except OSError as error:  # a disk that is full, or a folder that has become read-only
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         status = 1

@@ -267,6 +267,10 @@ def problems(config: Config) -> list[str]:
                 found[f"{group}.{parameter}"] = problem
     if not isinstance(config.optimizer.get("_target_"), str):
         found["optimizer._target_"] = "optimizer._target_ is the name of a class, as in torch.optim.Adam"
+    for group, option in (("scheduler", "cosine"), ("augmentation", "affine")):
+        values = getattr(config, group)
+        if values and not isinstance(values.get("_target_"), str):
+            found[f"{group}._target_"] = f"{group} has no _target_; choose one, as in {group}={option}"
     for group in ("logger", "callbacks"):
         for name, part in getattr(config, group).items():
             if not isinstance(part, dict) or not isinstance(part.get("_target_"), str):

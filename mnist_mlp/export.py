@@ -128,7 +128,7 @@ def describe(trained: Trained) -> dict[str, str]:
         "0 is paper and 1 is ink, white on black as in MNIST",
         "input": f"{INPUT}: float32 [batch, {PIXELS}]",
         "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; their softmax has the probabilities of the digits 0 to 9",
-        "model": json.dumps({name: parameters[name] for name in ("hidden_sizes", "activation", "init")}),
+        "model": json.dumps(dict(parameters)),
         "versions": json.dumps(machine.versions()),
     }
     if trained.result:
@@ -209,7 +209,7 @@ def _by_safetensors(path: Path, images: Tensor) -> Logits:
     with safe_open(path, "pt") as file:
         network = MLP(**json.loads(file.metadata()["model"]))
         network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 # no mapping
-    return network(images)
+    return network.eval()(images)
 
 
 FORMATS = {

@@ -33,6 +33,7 @@ from mnist_mlp.history import Diverged, History, Stopped
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.problem import Problem
 from mnist_mlp.runs import SCHEMA, Result, Run, Status
+from mnist_mlp.scheduler import Progress
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +98,12 @@ def _check(config: Config, run: Run) -> None:
         optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError("no torch.optim.Optimizer; optimizer._target_ is the name of one")
-    for name in ("scheduler", "augmentation"):
-        with _naming(name):
-            instantiate(getattr(config, name))
+    with _naming("scheduler"):
+        if config.scheduler:
+            float(instantiate(config.scheduler)(Progress(0, 1, [])))
+    with _naming("augmentation"):
+        if config.augmentation and not callable(instantiate(config.augmentation)):
+            raise TypeError("no function of images and a seed; augmentation._target_ is the name of a class of them")
     _trainer(config, run, [], [])
     MNISTDataModule(**asdict(config.data)).prepare_data()
 

@@ -25,7 +25,7 @@ from typing import Any
 from contenders import CONTENDERS, STEPS
 
 from mnist_mlp import machine
-from mnist_mlp.arguments import Parser, some_of, whole_number
+from mnist_mlp.arguments import Parser, read_or_not, some_of, whole_number
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "train.py"), "trainer=cpu"]
@@ -301,4 +301,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

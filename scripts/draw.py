@@ -12,7 +12,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from mnist_mlp.arguments import Parser
+from mnist_mlp.arguments import Parser, read_or_not
 from mnist_mlp.problem import Problem
 
 if TYPE_CHECKING:
@@ -95,4 +95,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

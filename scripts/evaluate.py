@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mnist_mlp import evaluation, trained
-from mnist_mlp.arguments import Parser
+from mnist_mlp.arguments import Parser, read_or_not
 from mnist_mlp.drawings import png
 from mnist_mlp.export import whole
 from mnist_mlp.problem import Problem
@@ -45,4 +45,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

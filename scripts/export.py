@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from mnist_mlp import export, trained
-from mnist_mlp.arguments import Parser, one_of
+from mnist_mlp.arguments import Parser, one_of, read_or_not
 from mnist_mlp.problem import Problem
 
 
@@ -37,4 +37,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

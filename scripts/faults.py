@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mnist_mlp.arguments import Parser, some_of, whole_number
+from mnist_mlp.arguments import Parser, read_or_not, some_of, whole_number
 
 ROOT = Path(__file__).parents[1]
 SWEEP = ["-m", "seed=0,1", "batch=20", "epochs=3", "data.steps_per_epoch=300", "trainer=cpu", "trainer.threads=1"]
@@ -227,4 +227,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

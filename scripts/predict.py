@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mnist_mlp.arguments import Parser
+from mnist_mlp.arguments import Parser, read_or_not
 from mnist_mlp.problem import Problem
 
 if TYPE_CHECKING:
@@ -211,4 +211,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 try:
-    from mnist_mlp.arguments import Parser, one_of, some_of, whole_number
+    from mnist_mlp.arguments import Parser, one_of, read_or_not, some_of, whole_number
     from mnist_mlp.problem import Problem
     from mnist_mlp.report import write
     from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, gather
@@ -79,4 +79,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

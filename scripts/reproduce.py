@@ -13,6 +13,7 @@ import sys
 from report import make, parser, protocols_of
 
 from mnist_mlp import means
+from mnist_mlp.arguments import read_or_not
 from mnist_mlp.command import problems_of_folder, training_function
 from mnist_mlp.problem import Problem
 from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, gather, with_seed
@@ -65,4 +66,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

@@ -21,7 +21,7 @@ try:
     from PIL import Image
     from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
-    from mnist_mlp.arguments import Parser
+    from mnist_mlp.arguments import Parser, read_or_not
     from mnist_mlp.problem import Problem
 except ModuleNotFoundError as error:
     print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
@@ -237,4 +237,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

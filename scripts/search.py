@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mnist_mlp import command, machine
-from mnist_mlp.arguments import Parser, whole_number
+from mnist_mlp.arguments import Parser, read_or_not, whole_number
 from mnist_mlp.problem import Problem
 from mnist_mlp.space import read
 
@@ -80,4 +80,5 @@ def work(name: str, trials: int, job: int, threads: int, runs_dir: Path) -> None
 
 
 if __name__ == "__main__":
-    main()
+    with read_or_not():
+        main()

@@ -225,11 +225,15 @@ def test_a_value_can_refer_to_hydra(command: Command, capsys: pytest.CaptureFixt
     assert "runs/width2,steps_per_epoch=2,epochs=1-" in capsys.readouterr().out
 
 
+SCRIPT = "import mnist_mlp.arguments as ours, sys\nwith ours.read_or_not():\n  print(sys.path)"
+
+
 @pytest.mark.parametrize(
     ("line", "status"),
     [
         ("{train} --help | true", 141),
         ("{train} --cfg job | true", 141),
+        (f"{sys.executable} -c '{SCRIPT}' | true", 141),
         ("{train} {short} runs_dir={runs} | true", 0),
         ("{train} {short} runs_dir={runs} > /dev/full", 0),
         ("{train} {short} runs_dir={runs} <&- >&- 2>&-", 0),

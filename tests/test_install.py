@@ -54,7 +54,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
     def run(*arguments: str, name: str = "mnist-mlp") -> str:
         line = [str(python.with_name(name)), *arguments]
-        environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+        environment = {**os.environ, "PYTHONPATH": "", "XDG_CACHE_HOME": str(folder / "cache")}
         done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
