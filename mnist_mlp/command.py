@@ -70,7 +70,8 @@ def main() -> None:
     except OSError as error:  # a disk that is full, or a folder that has become read-only
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         status = 1
-    sys.exit(status)
+    if status:
+        sys.exit(status)
 
 
 def problem_of_flags(arguments: argparse.Namespace) -> str | None:

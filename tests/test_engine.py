@@ -196,6 +196,12 @@ def chunk(batch: int, steps: int, first: int = 0) -> Chunk:
     return Chunk(records, torch.arange(first, first + batch * steps), batch)
 
 
+def take(take_steps: Any, chunk: Chunk) -> kernel.Steps:
+    """Take the steps of a chunk at the optimizer's own rate."""
+    steps = -(-len(chunk.rows) // chunk.size)
+    return take_steps(chunk, [take_steps.optimizer.param_groups[0]["lr"]] * steps)
+
+
 def kernel_of(model: MNISTClassifier) -> kernel.Kernel:
     optimizer = model.configure_optimizers()
     assert isinstance(optimizer, torch.optim.Optimizer)
@@ -216,7 +222,7 @@ def test_the_kernel_gives_the_same_bits_with_any_number_of_threads(
                 parameter.copy_(torch.linspace(-0.1, 0.1, parameter.numel()).view_as(parameter))
         take_steps = kernel_of(model)
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        taken = take_steps(chunk(batch, steps))
+        taken = take(take_steps, chunk(batch, steps))
         monkeypatch.undo()
         monkeypatch.setattr(kernel, "WORK_OF_A_THREAD", 1)
         outcomes.append((taken, flat(model)))
@@ -245,7 +251,7 @@ def test_the_kernel_takes_the_steps_of_torch_for_any_sizes(
     exact.double()
     samples = chunk(batch, 3)
     samples = samples._replace(rows=samples.rows[: len(samples.rows) - min(short, batch - 1)])
-    taken = kernel_of(model)(samples)
+    taken = take(kernel_of(model), samples)
     torch_optimizer = exact.configure_optimizers()
     assert isinstance(torch_optimizer, torch.optim.Optimizer)
     for step, rows in enumerate(samples.rows.split(batch)):
@@ -366,7 +372,7 @@ def test_a_captured_step_replayed_takes_the_steps_of_the_eager_way(
         take_steps = way(model, torch_optimizer)
         parts = [chunk(5, 4), chunk(5, 4, first=20), chunk(5, 2, first=40), chunk(5, 1, first=50)]
         parts[-1] = parts[-1]._replace(rows=parts[-1].rows[:3])
-        taken = [take_steps(part) for part in parts]
+        taken = [take(take_steps, part) for part in parts]
         outcomes.append((torch.cat([steps.losses for steps in taken]), flat(model)))
     (losses, trained), (graph_losses, graph_trained) = outcomes
     torch.testing.assert_close(graph_losses, losses, rtol=1e-5, atol=1e-5)
@@ -385,6 +391,6 @@ def test_a_cuda_graph_takes_the_steps_of_plain_torch(optimizer: str) -> None:
         take_steps = way(model, torch_optimizer)
         records = mnist.Records(*(tensor.cuda() for tensor in chunk(5, 1).records))
         rows = torch.arange(5 * 40 + 3, device="cuda")
-        taken = take_steps(Chunk(records, rows, 5))
+        taken = take(take_steps, Chunk(records, rows, 5))
         outcomes.append((taken.losses, flat(model)))
     torch.testing.assert_close(outcomes[1], outcomes[0], rtol=1e-4, atol=1e-5)

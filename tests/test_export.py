@@ -121,6 +121,10 @@ def test_the_file_says_what_it_is(network: Trained, format: str, tmp_path: Path)
         "hidden_sizes": [20, 12, 8],
         "activation": ["relu", "tanh", "sigmoid"],
         "init": "glorot",
+        "normalization": "none",
+        "noise": 0.0,
+        "dropout": 0.0,
+        "input_dropout": 0.0,
     }
     assert {"python", "torch", "mnist-mlp"} <= json.loads(texts["versions"]).keys()
     assert texts["input"] == "images: float32 [batch, 784]"
