@@ -95,7 +95,7 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
     if arguments.help:
         from mnist_mlp.help import text
 
-        print(text(loader(), CONF / "question"), end="")
+        print(text(loader(), CONF / "question", sys.argv[0]), end="")
         return 0
     if arguments.hydra_help or arguments.shell_completion:
         with in_one_line():

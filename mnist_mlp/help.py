@@ -13,11 +13,7 @@ from mnist_mlp.config import keys
 TEMPLATE = """\
 Trains a multilayer perceptron on MNIST.
 
-    python train.py                          the baseline: 784-200-200-10, ReLU, Adam 0.001, batch 100, 5 epochs
-    python train.py model=deep5 batch=1      groups and plain keys, freely combined
-    python train.py experiment=q10           one named configuration
-    python train.py question=q07             one whole question: its variants and the baseline, times seeds
-    python train.py -m batch=1,25 seed=0,1   any sweep
+{examples}
 
 Groups
 {groups}
@@ -32,13 +28,23 @@ Questions
 --hydra-help lists Hydra's own flags.
 """
 
+EXAMPLES = {
+    "": "the baseline: 784-200-200-10, ReLU, Adam, batch 100, 5 epochs",
+    "model=deep5 batch=1": "groups and plain keys, freely combined",
+    "experiment=q10": "one named configuration",
+    "question=q07": "one whole question: its variants and the baseline, times seeds",
+    "-m batch=1,25 seed=0,1": "any sweep",
+}
 
-def text(loader: ConfigLoader, questions_folder: Path) -> str:
-    """Write the help from what the loader finds, and from the header of each question's file."""
+
+def text(loader: ConfigLoader, questions_folder: Path, program: str) -> str:
+    """Write a program's help from what the loader finds, and from the header of each question's file."""
+    command = "mnist-mlp" if Path(program).stem == "mnist-mlp" else "python train.py"
+    examples = {f"{command} {arguments}".strip(): meaning for arguments, meaning in EXAMPLES.items()}
     groups = {
         group: " ".join(loader.get_group_options(group, ObjectType.CONFIG))
         for group in loader.list_groups("")
-        if group not in ("hydra", "question")
+        if group not in ("hydra", "question", "search")
     }
     defaults = loader.load_configuration("config", [], RunMode.RUN, from_shell=False)
     plain = {
@@ -49,7 +55,9 @@ def text(loader: ConfigLoader, questions_folder: Path) -> str:
     questions = {
         path.stem: path.read_text().splitlines()[1].removeprefix("# ") for path in sorted(questions_folder.iterdir())
     }
-    return TEMPLATE.format(groups=_table(groups), keys=_table(plain), questions=_table(questions))
+    return TEMPLATE.format(
+        examples=_table(examples), groups=_table(groups), keys=_table(plain), questions=_table(questions)
+    )
 
 
 def _table(rows: dict[str, str]) -> str:

@@ -83,6 +83,7 @@ def test_the_installed_command_answers_a_question(installed: Callable[..., str])
 
 def test_the_installed_command_says_what_there_is(installed: Callable[..., str]) -> None:
     printed = installed("--help")
+    assert "    mnist-mlp model=deep5 batch=1 " in printed
     assert all(path.stem in printed for path in (ROOT / "conf" / "question").glob("*.yaml"))
 
 
