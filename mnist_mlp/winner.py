@@ -1,6 +1,5 @@
 """The winner of a search: its experiment file, its worth on fresh seeds and a fresh split, and the page of both."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import optuna
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from mnist_mlp.command import loader
@@ -83,43 +84,29 @@ def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], objec
 
 def experiment(search: Search) -> Path:
     """Write the best trial as an experiment file, and give its path."""
-    best = search.best
-    groups: list[tuple[str, str]] = []
-    keys: list[tuple[str, str]] = []
-    for override in [*search.space.fixed, *best.user_attrs["overrides"]]:
-        name, _, value = override.partition("=")
-        if name != "experiment":
-            (groups if loader().get_group_options(name) else keys).append((name, value))
-    base = [
-        value for override in search.space.fixed for name, _, value in [override.partition("=")] if name == "experiment"
-    ]
+    best, name = search.best, f"{search.space.name}_best"
+    overrides = OverridesParser.create().parse_overrides([*search.space.fixed, *best.user_attrs["overrides"]])
+    defaults: list[Any] = []
+    keys = OmegaConf.create({"name": name})
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        if key == "experiment":
+            defaults.insert(0, value)
+        elif loader().get_group_options(key):
+            defaults.append({f"override /{key}": value})
+        else:
+            OmegaConf.update(keys, key, value, force_add=True)
     lines = [
         "# @package _global_",
         f"# Trial {best.number} of the search {search.space.name}: validation accuracy {best.value:.2%} there.",
+        *([OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults}))] if defaults else []),
+        OmegaConf.to_yaml(keys),
     ]
-    if base or groups:
-        lines += ["defaults:", *(f"  - {name}" for name in base)]
-        lines += [f"  - override /{name}: {value}" for name, value in groups]
-    lines += ["", f"name: {search.space.name}_best", *_nested(keys)]
-    path = search.folder / "experiment" / f"{search.space.name}_best.yaml"
+    path = search.folder / "experiment" / f"{name}.yaml"
     path.parent.mkdir(exist_ok=True)
     with whole(path) as partial:
-        partial.write_text("\n".join(lines) + "\n")
+        partial.write_text("\n".join(lines).rstrip() + "\n")
     return path
-
-
-def _nested(keys: Sequence[tuple[str, str]]) -> list[str]:
-    lines: list[str] = []
-    for name, value in keys:
-        group, _, word = name.rpartition(".")
-        written = re.sub(r"(\$\{\w+\})", r'"\1"', value)
-        if not group:
-            lines.append(f"{name}: {written}")
-        elif f"{group}:" in lines:
-            lines.insert(lines.index(f"{group}:") + 1, f"  {word}: {written}")
-        else:
-            lines += [f"{group}:", f"  {word}: {written}"]
-    return lines
 
 
 def page(search: Search, confirmed: Confirmation) -> Path:
@@ -222,8 +209,11 @@ def slices(search: Search) -> Figure:
             )
         elif choice.get("log"):
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1,) if choice["high"] > 200 * choice["low"] else (1, 2, 5)))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_minor_locator(NullLocator())
+        elif isinstance(choice["low"], int):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.errorbar(values, means, yerr=half, fmt="o", color="#0072b2", markersize=4, elinewidth=0.8)
         axes.set_ylim(*_span(means))
         axes.grid(alpha=0.3)
