@@ -11,7 +11,7 @@ import optuna
 from lightning.pytorch.callbacks import Callback
 from optuna.trial import FrozenTrial, TrialState
 
-from mnist_mlp.config import Config, shown
+from mnist_mlp.config import Config, one_line, shown
 from mnist_mlp.history import Stopped
 from mnist_mlp.problem import Problem
 from mnist_mlp.space import Space
@@ -27,6 +27,9 @@ class Search:
     Args:
         space: of the trials.
         runs_dir: the folder is `searches/NAME` in it.
+
+    Raises:
+        Problem: the study cannot be opened, or is of another space.
     """
 
     def __init__(self, space: Space, runs_dir: Path) -> None:
@@ -34,19 +37,33 @@ class Search:
         self.folder = runs_dir / "searches" / space.name
         self.folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        file = self.folder / "study.db"
+        try:
+            self.study = self._open(file)
+        except Exception as error:  # of Optuna, of its database layer or of SQLite
+            raise Problem(f"{file}: it cannot be opened as a study: {one_line(str(error))}") from error
+        searched = {"space": space.space, "fixed": space.fixed, "seeds": space.seeds}
+        if self.study.user_attrs and self.study.user_attrs != searched:
+            raise Problem(
+                f"{file}: a study of another space, fixed or seeds; move its folder, or rename the file of yours"
+            )
+        for name, value in searched.items():
+            self.study.set_user_attr(name, value)
+
+    def _open(self, file: Path) -> optuna.Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = optuna.storages.RDBStorage(
-                f"sqlite:///{self.folder / 'study.db'}",
+                f"sqlite:///{file}",
                 engine_kwargs={"connect_args": {"timeout": 60}},  # seconds that a process waits for another
                 heartbeat_interval=HEARTBEAT,
                 heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(
                     inherit_intermediate_values=True
                 ),
             )
-        self.study = optuna.create_study(
+        return optuna.create_study(
             storage=storage,
-            study_name=space.name,
+            study_name=self.space.name,
             direction="maximize",
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=8, n_warmup_steps=2),

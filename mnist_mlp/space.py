@@ -9,10 +9,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_mlp import command
-from mnist_mlp.config import Config, label, nearest, problems, shown
+from mnist_mlp.config import SEED, Config, label, nearest, problems, shown
 from mnist_mlp.problem import Problem
 
 SAMPLERS = ("tpe", "gp")
+RESERVED = ("name", "seed", "test", "runs_dir", "overwrite", "question", "logger", "callbacks", "data.split_seed")
+"""What a search sets itself."""
 
 
 @dataclass
@@ -86,12 +88,28 @@ def read(name: str) -> Space:
         if key not in known:
             raise Problem(f"{path}: there is no key {key}; there are {', '.join(known)}{nearest(key, known)}")
     space = Space(**given, name=path.stem)  # type: ignore[arg-type] # its keys have been looked at
+    if problem := problem_of(space):
+        raise Problem(f"{path}: {problem}")
+    return space
+
+
+def problem_of(space: Space) -> str | None:
+    """Say what is wrong with a space, if anything is."""
+    if not isinstance(space.fixed, list) or not all(isinstance(text, str) and "=" in text for text in space.fixed):
+        return "fixed is a list of overrides, as in [epochs=10]"
+    for key in [*space.space, *(text.partition("=")[0] for text in space.fixed)]:
+        if key in RESERVED:
+            return f"{key} is not searched for, nor fixed: a search sets {', '.join(RESERVED)} itself"
     for key, choice in space.space.items():
         if problem := problem_of_choice(choice):
-            raise Problem(f"{path}: space.{key}: {problem}")
+            return f"space.{key}: {problem}"
+    if not isinstance(space.seeds, list) or not space.seeds or any(seed not in SEED for seed in space.seeds):
+        return f"seeds is a list of numbers, each {SEED}"
+    if type(space.trials) is not int or space.trials < 1:
+        return "trials is a whole number of at least 1"
     if space.sampler not in SAMPLERS:
-        raise Problem(f"{path}: sampler={space.sampler}: sampler is one of {', '.join(SAMPLERS)}")
-    return space
+        return f"sampler={space.sampler}: sampler is one of {', '.join(SAMPLERS)}{nearest(space.sampler, SAMPLERS)}"
+    return None
 
 
 def problem_of_choice(choice: Any) -> str | None:

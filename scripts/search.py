@@ -40,6 +40,9 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:  # a folder that cannot be written, or a disk that is full
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path) -> None:

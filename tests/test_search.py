@@ -170,6 +170,12 @@ def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
         ("space: {lr: [1]}\ntrails: 3", "there is no key trails; there are space, fixed, seeds, sampler, trials; did"),
         ("space: {lr: [1]}\nsampler: random", "sampler is one of tpe, gp"),
         ("space: {lr: [1]", "not YAML"),
+        ("space: {lr: [1]}\nseeds: []", "seeds is a list of numbers, each a whole number from 0"),
+        ("space: {lr: [1]}\nseeds: 5", "seeds is a list of numbers"),
+        ("space: {lr: [1]}\ntrials: 0", "trials is a whole number of at least 1"),
+        ("space: {lr: [1]}\nfixed: epochs=3", "fixed is a list of overrides"),
+        ("space: {test: [last]}", "test is not searched for, nor fixed"),
+        ("space: {lr: [1]}\nfixed: [test=last]", "test is not searched for, nor fixed"),
         ("", "it needs a space"),
         ("space: {widht: [3]}", "widht"),
         ("space: {lr: [-1.0]}", "lr=-1.0: lr is a number above 0"),
@@ -183,6 +189,16 @@ def test_what_is_wrong_with_a_space_is_said_in_one_line_and_nothing_is_written(
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert said in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("composing")
+def test_a_study_of_another_space_or_of_nothing_is_refused(tmp_path: Path) -> None:
+    Search(space.read(str(write(tmp_path))), tmp_path / "runs")
+    with pytest.raises(Problem, match="a study of another space"):
+        Search(space.read(str(write(tmp_path, SPACE.replace("0.1", "0.2")))), tmp_path / "runs")
+    (tmp_path / "runs" / "searches" / "small" / "study.db").write_text("rubbish")
+    with pytest.raises(Problem, match=r"it cannot be opened as a study: .*not a database"):
+        Search(space.read(str(write(tmp_path))), tmp_path / "runs")
 
 
 def test_a_search_that_is_not_there_is_told(tmp_path: Path) -> None:
