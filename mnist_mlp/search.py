@@ -11,7 +11,7 @@ import optuna
 from lightning.pytorch.callbacks import Callback
 from optuna.trial import FrozenTrial, TrialState
 
-from mnist_mlp.config import Config, one_line, shown
+from mnist_mlp.config import Config, shown
 from mnist_mlp.history import Stopped
 from mnist_mlp.problem import Problem
 from mnist_mlp.space import Space
@@ -41,7 +41,7 @@ class Search:
         try:
             self.study = self._open(file)
         except Exception as error:  # of Optuna, of its database layer or of SQLite
-            raise Problem(f"{file}: it cannot be opened as a study: {one_line(str(error))}") from error
+            raise Problem(f"{file}: it cannot be opened as a study: {str(error).splitlines()[0]}") from error
         searched = {"space": space.space, "fixed": space.fixed, "seeds": space.seeds}
         if self.study.user_attrs and self.study.user_attrs != searched:
             raise Problem(
