@@ -12,8 +12,9 @@ ACTIVATIONS = {
     "mish": "Mish",
     "softplus": "Softplus",
     "softsign": "Softsign",
+    "gaussian": "Gaussian",
 }
-"""The name in a configuration, and the class of torch.nn that it stands for."""
+"""The name in a configuration, and the class that it stands for: of torch.nn, or of mlp.py where torch has none."""
 
 
 def one_per_layer(activation: str | list[str], layers: int) -> list[str]:

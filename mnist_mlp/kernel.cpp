@@ -180,10 +180,16 @@ struct Softsign {
         y /= divisor, slope = 1 / (divisor * divisor);
     }
 };
+struct Gaussian {
+    static void at(float &y, float &slope) {
+        float z = y;
+        y = expf(-0.5f * z * z), slope = -z * y;
+    }
+};
 
 constexpr Activate ACTIVATIONS[] = { // in the order of kernel.py
     activate<ReLU>, activate<Sigmoid>, activate<Tanh>, activate<LeakyReLU>, activate<ELU>,      activate<SELU>,
-    activate<GELU>, activate<SiLU>,    activate<Mish>, activate<Softplus>,  activate<Softsign>,
+    activate<GELU>, activate<SiLU>,    activate<Mish>, activate<Softplus>,  activate<Softsign>, activate<Gaussian>,
 };
 
 // ---- Optimizers: the weights w move against their gradient g; a and b are its moments. ----

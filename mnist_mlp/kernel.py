@@ -47,6 +47,7 @@ ACTIVATIONS = (
     "mish",
     "softplus",
     "softsign",
+    "gaussian",
 )
 """Those that the kernel knows, in its order."""
 WORK_OF_A_THREAD = 2_500_000

@@ -33,6 +33,17 @@ class Noise(nn.Module):
         return values + self.deviation * torch.randn_like(values) if self.training else values
 
 
+class Gaussian(nn.Module):
+    """The bell curve exp(-z² / 2) as an activation: a unit answers near a hyperplane instead of beyond it.
+
+    Hartman et al. 1990, "Layered neural networks with Gaussian hidden units as universal approximations".
+    """
+
+    def forward(self, values: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
+        """Apply it to each value."""
+        return torch.exp(-0.5 * values.square())
+
+
 class MLP(nn.Module):
     """A multilayer perceptron that ends in logits; the softmax is part of the loss.
 
@@ -73,7 +84,7 @@ class MLP(nn.Module):
                 layers.append(NORMALIZATIONS[normalization](size))
             if noise:
                 layers.append(Noise(noise))
-            layers.append(getattr(nn, ACTIVATIONS[name])())
+            layers.append(Gaussian() if name == "gaussian" else getattr(nn, ACTIVATIONS[name])())
             if dropout:
                 layers.append(nn.Dropout(dropout))
             inputs = size

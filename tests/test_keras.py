@@ -53,7 +53,11 @@ def keras_optimizer_like(optimizer: dict[str, Any]) -> keras.optimizers.Optimize
 
 
 def keras_network_like(model: MNISTClassifier, activation: str) -> keras.Model:
-    function = keras.layers.LeakyReLU(negative_slope=0.01) if activation == "leaky_relu" else activation
+    ours = {
+        "leaky_relu": keras.layers.LeakyReLU(negative_slope=0.01),
+        "gaussian": lambda z: keras.ops.exp(-0.5 * z * z),
+    }
+    function = ours.get(activation, activation)
     network = keras.Sequential(
         [
             keras.Input((784,)),

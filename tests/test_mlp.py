@@ -1,9 +1,11 @@
+from math import exp
+
 import pytest
 import torch
 from torch import nn
 
 from mnist_mlp.activation import ACTIVATIONS
-from mnist_mlp.mlp import MLP
+from mnist_mlp.mlp import MLP, Gaussian
 
 
 def test_the_layers_are_those_asked_for_and_end_in_logits() -> None:
@@ -22,8 +24,12 @@ def test_images_may_be_flat_or_not(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_activation_is_a_function_of_torch_nn(name: str) -> None:
+def test_every_activation_gives_finite_logits(name: str) -> None:
     assert MLP([5], name)(torch.rand(2, 784)).isfinite().all()
+
+
+def test_the_gaussian_is_the_bell_curve_of_its_input() -> None:
+    assert Gaussian()(torch.tensor([0.0, 1.0, -2.0])).tolist() == pytest.approx([1, exp(-0.5), exp(-2)])
 
 
 def test_glorot_weights_are_uniform_within_the_limit_and_biases_zero() -> None:

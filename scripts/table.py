@@ -1,0 +1,33 @@
+"""Tabulate the runs there are of some configurations: one row for each, with the means over its seeds, as Markdown.
+
+python scripts/table.py experiment=beyond "experiment=beyond epochs=30"
+"""
+
+import sys
+
+try:
+    from mnist_mlp.arguments import Parser, read_or_not
+    from mnist_mlp.problem import Problem
+    from mnist_mlp.table import markdown
+except ModuleNotFoundError as error:
+    print(f"{error.name} is not installed: pip install -e .[report]", file=sys.stderr)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Read the command line, find the runs, print."""
+    assert __doc__
+    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("overrides", nargs="+", metavar="OVERRIDES", help="of train.py, all of a row in one argument")
+    parser.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
+    arguments = parser.parse_args()
+    try:
+        print(markdown(arguments.overrides, arguments.runs_dir))
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    with read_or_not():
+        main()

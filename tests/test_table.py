@@ -1,0 +1,62 @@
+"""The table of configurations, from the runs there are."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+SMALL = ["width=8", "data.steps_per_epoch=2", "epochs=1", "callbacks=none", "logger=none", "trainer=cpu"]
+
+
+def table(*line: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "table.py"), *map(str, line)], capture_output=True, text=True
+    )
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_has_the_mean_over_the_seeds_there_are(command: Callable[..., int], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        assert command(*SMALL, f"seed={seed}") == 0
+    assert command(*SMALL, "test=none") == 0
+    done = table(" ".join(SMALL), f"{' '.join(SMALL)} test=none", "--runs-dir", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    _, _, tested, untested = map(cells, done.stdout.splitlines())
+    assert tested[0] == f"`python train.py {' '.join(SMALL)}`"
+    assert tested[1:3] == ["2", "6,442"]
+    assert all("±" in tested[place] for place in (3, 5))
+    assert float(tested[4]) <= float(tested[3].split()[0])
+    assert untested[1] == "1"
+    assert untested[5:7] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("experiment=beyondd", "did you mean beyond?"),
+        ("width=8", "there are no completed runs of it"),
+        ("question=q01", "a row is one configuration"),
+        ("seed=1", "a row is one configuration"),
+        ("batch='", "No closing quotation"),
+    ],
+)
+def test_a_row_that_cannot_be_made_is_said_in_one_line(line: str, answer: str, tmp_path: Path) -> None:
+    done = table(line, "--runs-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert answer in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_record_of_another_version_is_left_out(command: Callable[..., int], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        assert command(*SMALL, f"seed={seed}") == 0
+    (record, _) = sorted(tmp_path.glob("runs/*/seed*/result.json"))
+    shutil.copy(ROOT / "pyproject.toml", record)
+    assert cells(table(" ".join(SMALL), "--runs-dir", tmp_path / "runs").stdout.splitlines()[2])[1] == "1"
