@@ -2,7 +2,9 @@
 
 import shlex
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from mnist_mlp.command import check, composing
 from mnist_mlp.problem import Problem
@@ -13,31 +15,53 @@ from mnist_mlp.words import number, percent
 HEADER = ("command", "n", "parameters", "validation %", "lowest", "test %", "lowest", "minutes", "threads")
 
 
-def markdown(lines: Sequence[str], runs_dir: str) -> str:
-    """Tabulate configurations in Markdown, with a row for each.
-
-    The validation is that of the last epoch; ± is half the 95% t-interval of a mean; lowest is the worst seed's;
-    minutes are those of a run's epochs, in the mean.
+def find(lines: Sequence[str], runs_dir: str) -> dict[str, list[Result]]:
+    """Give the completed runs of configurations, in the order of their seeds.
 
     Args:
-        lines: overrides of train.py's command line, those of a row in one string.
+        lines: overrides of train.py's command line, those of a configuration in one string.
         runs_dir: the folder of the runs.
 
     Raises:
         Problem: overrides are wrong or name several configurations, or there are no runs of them.
     """
     with composing():
-        rows = [[f"`python train.py {line}`", *cells(results_of(line, runs_dir))] for line in lines]
+        return {line: _runs_of(line, runs_dir) for line in lines}
+
+
+def markdown(found: Mapping[str, list[Result]]) -> str:
+    """Tabulate configurations in Markdown, with a row for each.
+
+    The validation is that of the last epoch; ± is half the 95% t-interval of a mean; lowest is the worst seed's;
+    minutes are those of a run's epochs, in the mean. The test is left empty where there is none.
+    """
     ruler = ["---", *["---:"] * (len(HEADER) - 1)]
+    rows = [[f"`python train.py {line}`", *_cells(results)] for line, results in found.items()]
     return "\n".join(f"| {' | '.join(row)} |" for row in [HEADER, ruler, *rows])
 
 
-def results_of(line: str, runs_dir: str) -> list[Result]:
-    """Give the completed runs of a configuration.
+def runs(found: Mapping[str, list[Result]]) -> pd.DataFrame:
+    """Tabulate every run: losses in nats, accuracies as fractions, the time of the epochs in seconds."""
+    return pd.DataFrame(
+        {
+            "command": f"python train.py {line}",
+            "seed": result.seed,
+            "parameters": result.parameters,
+            "val_accuracy": result.epochs[-1].val_accuracy,
+            "val_loss": result.epochs[-1].val_loss,
+            "test_accuracy": result.test and result.test["accuracy"],
+            "test_loss": result.test and result.test["loss"],
+            "seconds": result.fit_seconds,
+            "threads": result.hardware.get("threads"),
+            "folder": result.id,
+            "git": result.git,
+        }
+        for line, results in found.items()
+        for result in results
+    )
 
-    Raises:
-        Problem: as `markdown`.
-    """
+
+def _runs_of(line: str, runs_dir: str) -> list[Result]:
     try:
         overrides = shlex.split(line)
     except ValueError as error:
@@ -47,21 +71,20 @@ def results_of(line: str, runs_dir: str) -> list[Result]:
         raise Problem("\n".join(launch.problems))
     if launch.sweeps or any(override.startswith("seed=") for override in overrides):
         raise Problem(f"{line}: a row is one configuration, with the seeds there are; give one argument for each row")
-    results = list(completed(Run(launch.configs[0]).folder.parent).values())
+    results = completed(Run(launch.configs[0]).folder.parent).values()
     if not results:
         raise Problem(f"{line}: there are no completed runs of it in {runs_dir}")
-    return results
+    return sorted(results, key=lambda result: result.seed)
 
 
-def cells(results: list[Result]) -> list[str]:
-    """Write what the runs of a configuration say, in the order of `HEADER`; the test is left empty if there is none."""
+def _cells(results: list[Result]) -> list[str]:
     validations = [result.epochs[-1].val_accuracy for result in results]
     tests = [result.test["accuracy"] for result in results if result.test]
     threads = dict.fromkeys(str(result.hardware.get("threads", "?")) for result in results)
     return [
         str(len(results)),
         f"{results[0].parameters:,}",
-        *(text for each in (validations, tests) for text in _mean_and_lowest(each)),
+        *(text for accuracies in (validations, tests) for text in _mean_and_lowest(accuracies)),
         number(summarize([result.fit_seconds / 60 for result in results]).mean, 1),
         ", ".join(threads),
     ]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import ROOT
 
@@ -26,7 +27,8 @@ def test_a_row_has_the_mean_over_the_seeds_there_are(command: Callable[..., int]
     for seed in (0, 1):
         assert command(*SMALL, f"seed={seed}") == 0
     assert command(*SMALL, "test=none") == 0
-    done = table(" ".join(SMALL), f"{' '.join(SMALL)} test=none", "--runs-dir", tmp_path / "runs")
+    csv = tmp_path / "runs.csv"
+    done = table(" ".join(SMALL), f"{' '.join(SMALL)} test=none", "--runs-dir", tmp_path / "runs", "--csv", csv)
     assert done.returncode == 0, done.stderr
     _, _, tested, untested = map(cells, done.stdout.splitlines())
     assert tested[0] == f"`python train.py {' '.join(SMALL)}`"
@@ -35,6 +37,9 @@ def test_a_row_has_the_mean_over_the_seeds_there_are(command: Callable[..., int]
     assert float(tested[4]) <= float(tested[3].split()[0])
     assert untested[1] == "1"
     assert untested[5:7] == ["", ""]
+    every = pd.read_csv(csv)
+    assert list(every.seed) == [0, 1, 0]
+    assert f"{100 * every.test_accuracy[:2].mean():.2f}" == tested[5].split()[0]
 
 
 @pytest.mark.parametrize(
@@ -60,3 +65,10 @@ def test_a_record_of_another_version_is_left_out(command: Callable[..., int], tm
     (record, _) = sorted(tmp_path.glob("runs/*/seed*/result.json"))
     shutil.copy(ROOT / "pyproject.toml", record)
     assert cells(table(" ".join(SMALL), "--runs-dir", tmp_path / "runs").stdout.splitlines()[2])[1] == "1"
+
+
+def test_a_file_that_cannot_be_written_is_said_in_one_line(command: Callable[..., int], tmp_path: Path) -> None:
+    assert command(*SMALL) == 0
+    done = table(" ".join(SMALL), "--runs-dir", tmp_path / "runs", "--csv", tmp_path / "nowhere" / "runs.csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
