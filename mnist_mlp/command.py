@@ -406,6 +406,8 @@ def problem_of_override(override: Override, known: DictConfig) -> str | None:
 def problem_of_options(group: str, values: list[Any]) -> str | None:
     """Say what is wrong with the options chosen from a group."""
     options = loader().get_group_options(group, ObjectType.CONFIG)
+    if group == "search":
+        return f"search is not a group of a run: python scripts/search.py {shown(values[0])} searches"
     for value in values:
         if isinstance(value, list) and group == "activation":
             return f"{group}={shown(value)}: a list goes to model.activation={shown(value)}"

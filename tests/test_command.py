@@ -20,6 +20,7 @@ Command = Callable[..., int]
         (["modle=deep5"], "modle=deep5: there is no key modle; did you mean model?"),
         (["model=deep6"], "did you mean deep3?"),
         (["activation=rleu"], "did you mean relu?"),
+        (["search=q10"], "python scripts/search.py q10 searches"),
         (["epochs=five"], "epochs=five: epochs is a whole number of at least 1"),
         (["model.activation=[relu,tahn]"], "did you mean tanh?"),
         (["activation=[relu,tanh]"], "a list goes to model.activation=[relu,tanh]"),
