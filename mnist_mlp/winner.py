@@ -118,7 +118,7 @@ def page(search: Search, confirmed: Confirmation) -> Path:
         f"# Search {search.space.name}",
         "",
         f"{len(trials)} trials ({len(search.completed)} completed, {pruned} pruned, {diverged} diverged), "
-        f"{search.hours:.1f} hours of training one after the other; {len(search.space.seeds)} seed(s) a trial. "
+        f"{_duration(search.hours)} of training one after the other; {len(search.space.seeds)} seed(s) a trial. "
         f"Command: `python scripts/search.py {search.space.name} --trials {len(trials)}`.",
         "",
         f"Best: trial {best.number}, `python train.py --config-dir {search.folder} "
@@ -219,6 +219,10 @@ def slices(search: Search) -> Figure:
         axes.grid(alpha=0.3)
     figure.supylabel("validation accuracy (%)", fontsize=9)
     return figure
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _span(percent: list[float]) -> tuple[float, float]:
