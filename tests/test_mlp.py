@@ -29,7 +29,7 @@ def test_every_activation_gives_finite_logits(name: str) -> None:
 
 
 def test_the_gaussian_is_the_bell_curve_of_its_input() -> None:
-    assert Gaussian()(torch.tensor([0.0, 1.0, -2.0])).tolist() == pytest.approx([1, exp(-0.5), exp(-2)])
+    assert Gaussian()(torch.tensor([[0.0, 1.0, -2.0]])).tolist() == [pytest.approx([1, exp(-0.5), exp(-2)])]
 
 
 def test_glorot_weights_are_uniform_within_the_limit_and_biases_zero() -> None:
