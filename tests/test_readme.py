@@ -39,6 +39,7 @@ def test_the_readme_has_the_commands_this_file_runs() -> None:
         "python scripts/reproduce.py",
         "python scripts/reproduce.py --seeds 10 --out docs/results",
         "python scripts/search.py q01_width --trials 20 --jobs 2",
+        "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented",
         ON_A_CLUSTER,
         "tensorboard --logdir runs",
     ]
