@@ -98,7 +98,7 @@ def test_the_figures_of_the_readme_and_the_report_are_there() -> None:
 def test_how_far_it_goes_is_by_ten_seeds_each() -> None:
     """The table of docs/results/beyond.md is that of the runs in beyond.csv, and the README shows it."""
     page = (RESULTS / "beyond.md").read_text()
-    header, _, *rows = table_after("## Three experiments", page)
+    header, ruler, *rows = table_after("## Three experiments", page)
     found = pd.read_csv(RESULTS / "beyond.csv")
     assert [row[0] for row in rows] == [f"`{command}`" for command in found.command.unique()]
     for row, (_, its_runs) in zip(rows, found.groupby("command", sort=False), strict=True):
@@ -108,4 +108,4 @@ def test_how_far_it_goes_is_by_ten_seeds_each() -> None:
         assert cells["validation %"] == percent(its_runs.val_accuracy)
         assert cells["test %"] == percent(its_runs.test_accuracy)
         assert cells["minutes"] == f"{its_runs.seconds.mean() / 60:.1f}"
-    assert table_after("## How far", README) == [header, _, *rows]
+    assert table_after("## How far", README) == [header, ruler, *rows]
