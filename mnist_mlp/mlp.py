@@ -44,6 +44,10 @@ class Gaussian(nn.Module):
         return torch.exp(-0.5 * values.square())
 
 
+OWN: dict[str, type[nn.Module]] = {"gaussian": Gaussian}
+"""The activations that torch.nn does not have, by their names in a configuration."""
+
+
 class MLP(nn.Module):
     """A multilayer perceptron that ends in logits; the softmax is part of the loss.
 
@@ -84,7 +88,7 @@ class MLP(nn.Module):
                 layers.append(NORMALIZATIONS[normalization](size))
             if noise:
                 layers.append(Noise(noise))
-            layers.append(Gaussian() if name == "gaussian" else getattr(nn, ACTIVATIONS[name])())
+            layers.append((OWN.get(name) or getattr(nn, ACTIVATIONS[name]))())
             if dropout:
                 layers.append(nn.Dropout(dropout))
             inputs = size

@@ -10,6 +10,7 @@ from mnist_mlp.command import check, composing
 from mnist_mlp.problem import Problem
 from mnist_mlp.runs import Result, Run, completed
 from mnist_mlp.statistics import summarize
+from mnist_mlp.study import on_test, on_validation
 from mnist_mlp.words import number, percent
 
 HEADER = ("command", "n", "parameters", "validation %", "lowest", "test %", "lowest", "minutes", "threads")
@@ -47,7 +48,7 @@ def runs(found: Mapping[str, list[Result]]) -> pd.DataFrame:
             "command": f"python train.py {line}",
             "seed": result.seed,
             "parameters": result.parameters,
-            "val_accuracy": result.epochs[-1].val_accuracy,
+            "val_accuracy": on_validation(result),
             "val_loss": result.epochs[-1].val_loss,
             "test_accuracy": result.test and result.test["accuracy"],
             "test_loss": result.test and result.test["loss"],
@@ -78,8 +79,8 @@ def _runs_of(line: str, runs_dir: str) -> list[Result]:
 
 
 def _cells(results: list[Result]) -> list[str]:
-    validations = [result.epochs[-1].val_accuracy for result in results]
-    tests = [result.test["accuracy"] for result in results if result.test]
+    validations = [on_validation(result) for result in results]
+    tests = [on_test(result) for result in results if result.test]
     threads = dict.fromkeys(str(result.hardware.get("threads", "?")) for result in results)
     return [
         str(len(results)),
