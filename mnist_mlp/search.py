@@ -131,7 +131,10 @@ class Search:
 
 
 class Pruning(Callback):
-    """Tells a trial of each epoch, and ends the run if the trial is not worth more.
+    """Tells a trial of each tenth of its epochs, and ends the run if the trial is not worth more.
+
+    Trials are compared when the same part of them is done: after as many epochs, a long one with large batches would
+    always be behind.
 
     Args:
         trial: with earlier ones to be compared with.
@@ -141,8 +144,14 @@ class Pruning(Callback):
         self.trial = trial
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Report the validation accuracy."""
-        self.trial.report(pl_module.metrics["val"].accuracy, trainer.current_epoch + 1)
+        """Report the validation accuracy, where another tenth is done."""
+        assert trainer.max_epochs
+        before, tenths = (
+            10 * epoch // trainer.max_epochs for epoch in (trainer.current_epoch, trainer.current_epoch + 1)
+        )
+        if tenths == before:
+            return
+        self.trial.report(pl_module.metrics["val"].accuracy, tenths)
         if self.trial.should_prune():
             raise Stopped("pruned")
 

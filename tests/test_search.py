@@ -118,14 +118,25 @@ def test_a_trial_that_diverges_is_counted_and_ends_nothing(tmp_path: Path) -> No
 def test_a_trial_that_is_worse_than_the_others_is_pruned_and_its_run_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Search(space.read(str(write(tmp_path))), tmp_path / "runs")
+    found = Search(space.read(str(write(tmp_path, SPACE.replace("low: 1, high: 2", "low: 2, high: 2")))), tmp_path)
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: True)
     found.run(trials=1, job=0, threads=1)
     (trial,) = found.done
     assert trial.state == TrialState.PRUNED
-    assert list(trial.intermediate_values) == [1]
+    assert list(trial.intermediate_values) == [5]  # tenths
     (record,) = found.folder.glob("*/seed100/result.json")
     assert '"status": "interrupted"' in record.read_text()
+
+
+@pytest.mark.parametrize(("epochs", "tenths"), [(1, [10]), (3, [3, 6, 10]), (12, list(range(1, 11)))])
+@pytest.mark.usefixtures("composing")
+def test_trials_of_any_length_are_compared_by_the_tenths_that_are_done(
+    tmp_path: Path, epochs: int, tenths: list[int]
+) -> None:
+    text = SPACE.replace("low: 1, high: 2", f"low: {epochs}, high: {epochs}").replace("[100, 101]", "[100]")
+    found = Search(space.read(str(write(tmp_path, text))), tmp_path)
+    found.run(trials=1, job=0, threads=1)
+    assert list(found.done[0].intermediate_values) == tenths
 
 
 def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
