@@ -1,22 +1,15 @@
-"""The winner of a search: its experiment file, its worth on fresh seeds and a fresh split, and the page of both."""
+"""The winner of a search: its experiment file, and its worth on fresh seeds and a fresh split."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from omegaconf import OmegaConf
-from optuna.trial import FrozenTrial, TrialState
 
 from mnist_mlp.command import loader
-from mnist_mlp.config import shown
 from mnist_mlp.export import whole
-from mnist_mlp.pictures import png
 from mnist_mlp.runs import Run
 from mnist_mlp.search import Search, train
 from mnist_mlp.statistics import Summary, summarize
@@ -84,7 +77,7 @@ def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], objec
 
 def experiment(search: Search) -> Path:
     """Write the best trial as an experiment file, and give its path."""
-    best, name = search.best, f"{search.space.name}_best"
+    best, name = search.best, f"{search.space.name}_winner"
     overrides = OverridesParser.create().parse_overrides([*search.space.fixed, *best.user_attrs["overrides"]])
     defaults: list[Any] = []
     keys = OmegaConf.create({"name": name})
@@ -107,135 +100,3 @@ def experiment(search: Search) -> Path:
     with whole(path) as partial:
         partial.write_text("\n".join(lines).rstrip() + "\n")
     return path
-
-
-def page(search: Search, confirmed: Confirmation) -> Path:
-    """Write the search's page with its figures, and give its path."""
-    best, trials = search.best, search.done
-    diverged = sum("diverged" in trial.user_attrs for trial in trials)
-    pruned = sum(trial.state == TrialState.PRUNED for trial in trials) - diverged
-    lines = [
-        f"# Search {search.space.name}",
-        "",
-        f"{len(trials)} trials ({len(search.completed)} completed, {pruned} pruned, {diverged} diverged), "
-        f"{_duration(search.hours)} of training one after the other; {len(search.space.seeds)} seed(s) a trial. "
-        f"Command: `python scripts/search.py {search.space.name} --trials {len(trials)}`.",
-        "",
-        f"Best: trial {best.number}, `python train.py --config-dir {search.folder} "
-        f"experiment={search.space.name}_best`.",
-        "",
-        "| parameter | range | best | importance |",
-        "|---|---|---|---:|",
-    ]
-    weights = importances(search)
-    for key, choice in search.space.space.items():
-        span = ", ".join(map(shown, choice)) if isinstance(choice, list) else f"{choice['low']} to {choice['high']}"
-        value = best.params[key]
-        written = f"{value:.3g}" if isinstance(value, float) else shown(value)
-        weight = f"{weights[key]:.0%}" if key in weights else ""
-        lines.append(f"| `{key}` | {span} | {written} | {weight} |")
-    lines += [
-        "",
-        "Importance: the part of the differences among good trials that a parameter accounts for (PED-ANOVA, Watanabe "
-        "et al. 2023).",
-        "",
-        "## What the winner is worth",
-        "",
-        "Accuracies in percent, means with half of their 95% t-intervals. The reference is the same configuration "
-        "without what was searched for.",
-        "",
-        "| | validation, as the search saw it | validation, fresh seeds and split | test, fresh seeds and split |",
-        "|---|---:|---:|---:|",
-        f"| winner | {_percent(confirmed.searched)} | {_percent(confirmed.fresh)} | {_percent(confirmed.fresh_test)} |",
-        f"| reference | {_percent(confirmed.reference_searched)} | {_percent(confirmed.reference_fresh)} | "
-        f"{_percent(confirmed.reference_fresh_test)} |",
-        "",
-        f"The search's gain over the reference is {_points(confirmed.searched, confirmed.reference_searched)} points; "
-        f"fresh seeds and a fresh split show {_points(confirmed.fresh, confirmed.reference_fresh)}. "
-        f"{100 * confirmed.luck:+.2f} points of it were luck.",
-        "",
-        "![Validation accuracy of each trial in order, and the best so far](history.png)",
-        "",
-        "![Validation accuracy of the trials over each parameter](parameters.png)",
-    ]
-    for name, figure in (("history", history(trials)), ("parameters", slices(search))):
-        with whole(search.folder / f"{name}.png") as partial:
-            partial.write_bytes(png(figure))
-    path = search.folder / "README.md"
-    with whole(path) as partial:
-        partial.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def importances(search: Search) -> dict[str, float]:
-    """Give what part of the differences each parameter accounts for; nothing where trials are too few to say."""
-    if len(search.completed) < 10 or len(search.space.space) < 2:
-        return {}
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return optuna.importance.get_param_importances(search.study, evaluator=evaluator)
-
-
-def history(trials: Sequence[FrozenTrial]) -> Figure:
-    """Draw the trials in order, and the best so far."""
-    figure = Figure(figsize=(6.0, 3.4), layout="constrained")
-    axes = figure.add_subplot(xlabel="trial", ylabel="validation accuracy (%)")
-    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    numbers, values = [trial.number for trial in done], [100 * float(trial.value or 0) for trial in done]
-    axes.plot(numbers, values, "o", color="#0072b2", markersize=4, label="trial")
-    axes.step(numbers, np.maximum.accumulate(values), where="post", color="#d55e00", label="best so far")
-    axes.set_ylim(*_span(values))
-    axes.legend(frameon=False, fontsize=8)
-    axes.grid(alpha=0.3)
-    return figure
-
-
-def slices(search: Search) -> Figure:
-    """Draw the completed trials over each parameter, with the 95% t-intervals of those with several seeds."""
-    space = search.space.space
-    columns = min(3, len(space))
-    rows = -(-len(space) // columns)
-    figure = Figure(figsize=(max(4.8, 3.2 * columns), 3.0 * rows), layout="constrained")
-    summaries = [summarize(trial.user_attrs["accuracies"]) for trial in search.completed]
-    means = [100 * each.mean for each in summaries]
-    half = [100 * (each.high - each.mean) if each.n > 1 else 0.0 for each in summaries]
-    for number, (key, choice) in enumerate(space.items(), start=1):
-        axes = figure.add_subplot(rows, columns, number, xlabel=key)
-        values: list[Any] = [trial.params[key] for trial in search.completed]
-        if isinstance(choice, list):
-            names = [shown(each) for each in choice]
-            values = [names.index(shown(value)) for value in values]
-            axes.set_xticks(
-                range(len(names)), [name.replace("$", "\\$") for name in names], rotation=30, ha="right", fontsize=7
-            )
-        elif choice.get("log"):
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1,) if choice["high"] > 200 * choice["low"] else (1, 2, 5)))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.xaxis.set_minor_locator(NullLocator())
-        elif isinstance(choice["low"], int):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.errorbar(values, means, yerr=half, fmt="o", color="#0072b2", markersize=4, elinewidth=0.8)
-        axes.set_ylim(*_span(means))
-        axes.grid(alpha=0.3)
-    figure.supylabel("validation accuracy (%)", fontsize=9)
-    return figure
-
-
-def _duration(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
-
-
-def _span(percent: list[float]) -> tuple[float, float]:
-    # The worst tenth, which may be at chance, would leave no room for the rest.
-    low, high = float(np.quantile(percent, 0.1)), max(percent)
-    margin = 0.1 * (high - low) + 0.05
-    return low - margin, min(100, high + margin)
-
-
-def _percent(summary: Summary) -> str:
-    interval = f" ± {100 * (summary.high - summary.mean):.2f}" if summary.n > 1 else ""
-    return f"{100 * summary.mean:.2f}{interval} (n = {summary.n})"
-
-
-def _points(one: Summary, other: Summary) -> str:
-    return f"{100 * (one.mean - other.mean):+.2f}"

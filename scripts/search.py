@@ -50,7 +50,7 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
     space = read(name)
     wanted = trials or space.trials
     space.check(runs_dir)
-    from mnist_mlp import winner
+    from mnist_mlp import findings, winner
     from mnist_mlp.search import Search
 
     threads = max(1, machine.cores() // jobs)
@@ -71,7 +71,7 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
     )
     experiment = winner.experiment(found)
     confirmed = winner.confirm(found, fresh, machine.cores(), lambda line: print(line, flush=True))
-    print(f"{experiment}\n{winner.page(found, confirmed)}")
+    print(f"{experiment}\n{findings.page(found, confirmed)}")
 
 
 def work(name: str, trials: int, job: int, threads: int, runs_dir: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 import pytest
 from conftest import ROOT
 from optuna.trial import TrialState
@@ -66,15 +67,20 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     assert done.stderr == ""
     folder = tmp_path / "runs" / "searches" / "small"
     page = (folder / "README.md").read_text()
-    assert "3 trials (3 completed, 0 pruned, 0 diverged)" in page
+    assert "[3 trials](trials.csv) (3 completed, 0 pruned, 0 diverged)" in page
+    trials = pd.read_csv(folder / "trials.csv")
+    assert list(trials.columns[:4]) == ["trial", "state", "val_accuracy", "seconds"]
+    assert list(trials.columns[4:]) == ["activation", "lr", "epochs", "model.hidden_sizes"]
+    assert trials.state.to_list() == ["completed"] * 3
     assert "points of it were luck" in page
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "parameters.png").read_bytes().startswith(b"\x89PNG")
-    line = [sys.executable, ROOT / "train.py", "--config-dir", folder, "experiment=small_best"]
+    line = [sys.executable, ROOT / "train.py", "--config-dir", folder, "experiment=small_winner"]
     trained = subprocess.run([*line, f"runs_dir={tmp_path}/again", "seed=100"], capture_output=True, text=True)
     assert trained.returncode == 0, trained.stderr
     with command.composing():
         found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
+    assert trials.val_accuracy.max() == found.best.value
     (accuracy, _) = found.best.user_attrs["accuracies"]
     assert f"{accuracy:.2%}" in trained.stdout
     again = run(tmp_path / "small.yaml", "--runs-dir", tmp_path / "runs", "--fresh", 2)
@@ -151,7 +157,7 @@ def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     done = run(path, "--runs-dir", tmp_path / "runs", "--fresh", 1)
     assert done.returncode == 0, done.stderr
-    assert "3 trials (3 completed" in (folder / "README.md").read_text()
+    assert "[3 trials](trials.csv) (3 completed" in (folder / "README.md").read_text()
 
 
 def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
