@@ -13,6 +13,7 @@ ACTIVATIONS = {
     "softplus": "Softplus",
     "softsign": "Softsign",
     "gaussian": "Gaussian",
+    "inverted_gaussian": "InvertedGaussian",
 }
 """The name in a configuration, and the class that it stands for: of torch.nn, or of mlp.py where torch has none."""
 

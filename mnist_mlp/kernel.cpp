@@ -186,10 +186,17 @@ struct Gaussian {
         y = expf(-0.5f * z * z), slope = -z * y;
     }
 };
+struct InvertedGaussian {
+    static void at(float &y, float &slope) {
+        float z = y;
+        y = -expm1f(-0.5f * z * z), slope = z - z * y;
+    }
+};
 
 constexpr Activate ACTIVATIONS[] = { // in the order of kernel.py
     activate<ReLU>, activate<Sigmoid>, activate<Tanh>, activate<LeakyReLU>, activate<ELU>,      activate<SELU>,
     activate<GELU>, activate<SiLU>,    activate<Mish>, activate<Softplus>,  activate<Softsign>, activate<Gaussian>,
+    activate<InvertedGaussian>,
 };
 
 // ---- Optimizers: the weights w move against their gradient g; a and b are its moments. ----

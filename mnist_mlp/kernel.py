@@ -48,6 +48,7 @@ ACTIVATIONS = (
     "softplus",
     "softsign",
     "gaussian",
+    "inverted_gaussian",
 )
 """Those that the kernel knows, in its order."""
 WORK_OF_A_THREAD = 2_500_000

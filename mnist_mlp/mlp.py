@@ -44,7 +44,19 @@ class Gaussian(nn.Module):
         return torch.exp(-0.5 * values.square())
 
 
-OWN: dict[str, type[nn.Module]] = {"gaussian": Gaussian}
+class InvertedGaussian(nn.Module):
+    """The bell curve upside down, 1 - exp(-z² / 2), as an activation: a unit is silent on a hyperplane, and near it.
+
+    With small weights the next layer begins near zero, where after a Gaussian it begins at the sums of its weights.
+    As a loss it is Welsch's (Dennis and Welsch 1978, "Techniques for nonlinear least squares and robust regression").
+    """
+
+    def forward(self, values: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
+        """Apply it to each value."""
+        return -torch.expm1(-0.5 * values.square())
+
+
+OWN: dict[str, type[nn.Module]] = {"gaussian": Gaussian, "inverted_gaussian": InvertedGaussian}
 """The activations that torch.nn does not have, by their names in a configuration."""
 
 

@@ -56,6 +56,7 @@ def keras_network_like(model: MNISTClassifier, activation: str) -> keras.Model:
     ours = {
         "leaky_relu": keras.layers.LeakyReLU(negative_slope=0.01),
         "gaussian": lambda z: keras.ops.exp(-0.5 * z * z),
+        "inverted_gaussian": lambda z: 1 - keras.ops.exp(-0.5 * z * z),
     }
     function = ours.get(activation, activation)
     network = keras.Sequential(

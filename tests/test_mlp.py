@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mnist_mlp.activation import ACTIVATIONS
-from mnist_mlp.mlp import MLP, Gaussian
+from mnist_mlp.mlp import MLP, Gaussian, InvertedGaussian
 
 
 def test_the_layers_are_those_asked_for_and_end_in_logits() -> None:
@@ -29,7 +29,9 @@ def test_every_activation_gives_finite_logits(name: str) -> None:
 
 
 def test_the_gaussian_is_the_bell_curve_of_its_input() -> None:
-    assert Gaussian()(torch.tensor([[0.0, 1.0, -2.0]])).tolist() == [pytest.approx([1, exp(-0.5), exp(-2)])]
+    values = torch.tensor([[0.0, 1.0, -2.0]])
+    assert Gaussian()(values).tolist() == [pytest.approx([1, exp(-0.5), exp(-2)])]
+    assert InvertedGaussian()(values).tolist() == [pytest.approx([0, 1 - exp(-0.5), 1 - exp(-2)])]
 
 
 def test_glorot_weights_are_uniform_within_the_limit_and_biases_zero() -> None:
