@@ -9,6 +9,7 @@ import optuna
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from mnist_mlp.config import shown
@@ -37,16 +38,18 @@ def page(search: Search, confirmed: Confirmation) -> Path:
         f"Best: trial {best.number}, `python train.py --config-dir {search.folder} "
         f"experiment={search.space.name}_winner`.",
         "",
-        "| parameter | range | best | importance |",
-        "|---|---|---|---:|",
     ]
     weights = importances(search)
+    lines += [
+        f"| parameter | range | best |{' importance |' if weights else ''}",
+        f"|---|---|---|{'---:|' if weights else ''}",
+    ]
     for key, choice in search.space.space.items():
         span = ", ".join(map(shown, choice)) if isinstance(choice, list) else f"{choice['low']} to {choice['high']}"
         value = best.params[key]
         written = f"{value:.3g}" if isinstance(value, float) else shown(value)
-        weight = f"{weights[key]:.0%}" if key in weights else ""
-        lines.append(f"| `{key}` | {span} | {written} | {weight} |")
+        weight = f" {weights[key]:.0%} |" if weights else ""
+        lines.append(f"| `{key}` | {span} | {written} |{weight}")
     if weights:
         lines += [
             "",
@@ -115,7 +118,7 @@ def history(trials: Sequence[FrozenTrial]) -> Figure:
     numbers, values = [trial.number for trial in done], [100 * float(trial.value or 0) for trial in done]
     axes.plot(numbers, values, "o", color="#0072b2", markersize=4, label="trial")
     axes.step(numbers, np.maximum.accumulate(values), where="post", color="#d55e00", label="best so far")
-    axes.set_ylim(*_span(values))
+    axes.set_ylim(*_span(np.array(values), np.array(values)))
     axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.3)
     return figure
@@ -147,7 +150,7 @@ def slices(search: Search) -> Figure:
         elif isinstance(choice["low"], int):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.errorbar(values, means, yerr=half, fmt="o", color="#0072b2", markersize=4, elinewidth=0.8)
-        axes.set_ylim(*_span(means))
+        axes.set_ylim(*_span(np.subtract(means, half), np.add(means, half)))
         axes.grid(alpha=0.3)
     figure.supylabel("validation accuracy (%)", fontsize=9)
     return figure
@@ -163,9 +166,9 @@ def _duration(hours: float) -> str:
     return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
-def _span(percent: list[float]) -> tuple[float, float]:
+def _span(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> tuple[float, float]:
     # The worst tenth, which may be at chance, would leave no room for the rest.
-    low, high = float(np.quantile(percent, 0.1)), max(percent)
+    low, high = float(np.quantile(lows, 0.1)), float(np.max(highs))
     margin = 0.1 * (high - low) + 0.05
     return low - margin, min(100, high + margin)
 

@@ -1,12 +1,16 @@
 """The published results: every number of the README's and of the report's comes from docs/results/results.csv."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
 from scipy import stats
+
+from mnist_mlp.findings import STATES
 
 RESULTS = ROOT / "docs" / "results"
 README = (ROOT / "README.md").read_text()
@@ -109,3 +113,26 @@ def test_how_far_it_goes_is_by_ten_seeds_each() -> None:
         assert cells["test %"] == percent(its_runs.test_accuracy)
         assert cells["minutes"] == f"{its_runs.seconds.mean() / 60:.1f}"
     assert table_after("## How far", README) == [header, ruler, *rows]
+
+
+SEARCHES = sorted((RESULTS / "searches").iterdir())
+
+
+@pytest.mark.parametrize("folder", SEARCHES, ids=lambda folder: folder.name)
+def test_the_page_of_a_published_search_is_that_of_its_trials(folder: Path) -> None:
+    page, trials = (folder / "README.md").read_text(), pd.read_csv(folder / "trials.csv")
+    states = ", ".join(f"{sum(trials.state == state)} {state}" for state in STATES)
+    assert f"[{len(trials)} trials](trials.csv) ({states})" in page
+    assert f"Best: trial {trials.trial[trials.val_accuracy.idxmax()]}," in page
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("folder", SEARCHES, ids=lambda folder: folder.name)
+def test_the_winner_of_a_published_search_can_be_run(
+    folder: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--config-dir", str(folder), f"experiment={folder.name}_winner", "--cfg", "job") == 0
+    assert f"name: {folder.name}_winner" in capsys.readouterr().out
