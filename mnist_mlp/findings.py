@@ -23,8 +23,14 @@ STATES = ("completed", "pruned", "diverged")
 """How a trial can end."""
 
 
-def page(search: Search, confirmed: Confirmation) -> Path:
-    """Write the search's page with its figures and the table of its trials, and give the page's path."""
+def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
+    """Write the search's page with its figures and the table of its trials, and give the page's path.
+
+    Args:
+        search: with trials.
+        experiment: the file of its winner.
+        confirmed: what the winner is worth.
+    """
     best, trials = search.best, search.done
     states = [_state(trial) for trial in trials]
     seeds = len(search.space.seeds)
@@ -35,8 +41,7 @@ def page(search: Search, confirmed: Confirmation) -> Path:
         f"{_duration(search.hours)} of training one after the other; {seeds} seed{'s' if seeds > 1 else ''} a trial. "
         f"Command: `python scripts/search.py {search.space.name} --trials {len(trials)}`.",
         "",
-        f"Best: trial {best.number}, `python train.py --config-dir {search.folder} "
-        f"experiment={search.space.name}_winner`.",
+        f"Best: trial {best.number}, `python train.py --config-dir {search.folder} experiment={experiment.stem}`.",
         "",
     ]
     weights = importances(search)
@@ -119,6 +124,7 @@ def history(trials: Sequence[FrozenTrial]) -> Figure:
     axes.plot(numbers, values, "o", color="#0072b2", markersize=4, label="trial")
     axes.step(numbers, np.maximum.accumulate(values), where="post", color="#d55e00", label="best so far")
     axes.set_ylim(*_span(np.array(values), np.array(values)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.3)
     return figure

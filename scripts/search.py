@@ -71,7 +71,7 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
     )
     experiment = winner.experiment(found)
     confirmed = winner.confirm(found, fresh, machine.cores(), lambda line: print(line, flush=True))
-    print(f"{experiment}\n{findings.page(found, confirmed)}")
+    print(f"{experiment}\n{findings.page(found, experiment, confirmed)}")
 
 
 def work(name: str, trials: int, job: int, threads: int, runs_dir: Path) -> None:
