@@ -1,11 +1,43 @@
 """The answers of a report: sentences made from the numbers."""
 
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.statistics import Verdict, compare
 from mnist_mlp.study import Study, Variant, on_test, on_validation
-from mnist_mlp.words import Words, epoch_seconds, number, percent, points
+from mnist_mlp.words import Words, number, percent, points
 
 VERDICTS: tuple[Verdict, ...] = ("better", "worse", "no difference shown")
+Outcome = Literal["refuted", "open", "holds"]
+OUTCOMES: tuple[Outcome, ...] = ("refuted", "open", "holds")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the notebook's answer to a question says about accuracy.
+
+    Attributes:
+        kind: the variants are the same as the baseline, not better, not worse or worse; or they stay below a target.
+        of: the accuracy that is meant.
+        bound: the target, or by how much a variant has to differ from the baseline to count as different; a fraction.
+    """
+
+    kind: Literal["same", "not better", "not worse", "worse", "below"]
+    of: Literal["test", "validation"]
+    bound: float
+
+    def judge(self, low: float, high: float) -> Outcome:
+        """Say whether an interval lies inside the claimed range, outside of it, or across its end."""
+        bottom, top = {
+            "same": (-self.bound, self.bound),
+            "not better": (-inf, self.bound),
+            "not worse": (-self.bound, inf),
+            "worse": (-inf, -self.bound),
+            "below": (-inf, self.bound),
+        }[self.kind]
+        return "holds" if bottom < low and high < top else "refuted" if high <= bottom or low >= top else "open"
 
 
 class Answers:
@@ -13,6 +45,8 @@ class Answers:
 
     def __init__(self, study: Study, words: Words) -> None:
         self.study, self.words, self.texts = study, words, words.texts
+        self.claims = {question: Claim(**claim) for question, claim in words.claims.items()}
+        self.targets = {question: claim.bound for question, claim in self.claims.items() if claim.kind == "below"}
         self.protocol = study.protocols[0]
         self.baseline = study.baselines[self.protocol]
 
@@ -24,10 +58,9 @@ class Answers:
         said = []
         if compared:
             said.append(self.texts["accuracy"].format(percent(self.baseline.summary(on_test)), self.verdicts(compared)))
-            said.append(self.texts["time"].format(", ".join(self._time(each) for each in compared)))
         if rest := [self.words.name(each) for each in variants if each not in compared]:
             said.append(self.texts["too_few"].format("; ".join(rest)))
-        if question in self.words.targets:
+        if question in self.targets:
             said += [self._target(each, question) for each in everywhere if each.changes and each.completed]
         return said or [self.texts["nothing"]]
 
@@ -48,61 +81,74 @@ class Answers:
             for each in variants:
                 difference = self.study.differences[each.id]
                 if difference.verdict == verdict:
-                    changes = points(difference.test), points(difference.validation)
-                    found.append(self.texts["points"].format(self.words.name(each), *changes))
+                    found.append(self._points(each))
             said += [f"{self.texts['verdicts'][verdict].capitalize()}: {', '.join(found)}."] if found else []
         return " ".join(said)
 
-    def _time(self, variant: Variant) -> str:
-        ratio = variant.summary(epoch_seconds).mean / self.baseline.summary(epoch_seconds).mean
-        text = self.texts["factor"].format(number(ratio, 1 if ratio < 10 else 0), self.words.name(variant))
-        there, usual = notebook_run_of(variant.config), notebook_run_of(self.baseline.config)
-        if there is None or usual is None:
-            return text
-        ratio = there.seconds / usual.seconds  # of as many epochs
-        return f"{text} {self.texts['in_notebook'].format(number(ratio, 1 if ratio < 10 else 0))}"
+    def _points(self, variant: Variant) -> str:
+        difference = self.study.differences[variant.id]
+        changes = points(difference.test), points(difference.validation)
+        return self.texts["points"].format(self.words.name(variant), *changes)
 
     def _seeds(self, variant: Variant, seeds: list[int]) -> str:
         protocol = f", data={variant.protocol}" if len(self.study.protocols) > 1 else ""
         return self.texts["seeds"].format(self.words.name(variant) + protocol, ", ".join(str(seed) for seed in seeds))
 
     def _target(self, variant: Variant, question: str) -> str:
-        highest = max(epoch.val_accuracy for result in variant.completed.values() for epoch in result.epochs)
+        highest = max(epoch.val_accuracy or 0.0 for result in variant.completed.values() for epoch in result.epochs)
         figures = (
             percent(variant.summary(on_validation)),
-            f"{100 * self.words.targets[question]:g}",
+            f"{100 * self.targets[question]:g}",
             number(100 * highest),
         )
         return self.texts["target"][self.reached(variant, question)].format(*figures, variant.protocol)
 
     def reached(self, variant: Variant, question: str) -> str:
         """Say whether the interval of the validation accuracy lies above a question's target, below it, or about it."""
-        summary, target = variant.summary(on_validation), self.words.targets[question]
+        summary, target = variant.summary(on_validation), self.targets[question]
         return "reached" if summary.low >= target else "not reached" if summary.high < target else "open"
 
     def notebook(self, question: str) -> list[str]:
-        """Quote the notebook's own answer; say whether it holds, and why it may not."""
-        texts, claim = self.texts["judged"], self.words.claims.get(question, VERDICTS)
+        """Give the notebook's own answer; say whether what it says about accuracy holds, and why it may not."""
         variants = self.study.of(question, self.protocol)
         theirs = [each for each in variants if (run := notebook_run_of(each.config)) and run.question == question]
         meant = [each for each in theirs if each.changes] or [each for each in variants if theirs and each.changes]
         compared = [each for each in meant if self.study.differences[each.id].test.n > 1]
-        against = [each for each in compared if self.study.differences[each.id].verdict not in claim]
         if not theirs:
-            judged = [texts["other"]]
+            judged = [self.texts["judged"]["other"]]
+        elif own := self._own_figures(self.claims[question], theirs[0]):
+            judged = own
         elif not compared:
-            judged = [texts["undecided"]]
-        elif question in self.words.targets:
-            judged = [texts[self.reached(compared[0], question)]]
-        elif contrary := self.verdicts(against, VERDICTS[:2]):
-            judged = [texts["refuted"].format(contrary)]
-        elif against:
-            judged = [texts["unconfirmed"], *self._one_run(against[0])]
+            judged = [self.texts["judged"]["undecided"]]
         else:
-            judged = [texts["holds"]]
+            judged = self._judged(self.claims[question], compared)
         reasons = [self.texts["reasons"][question]] if question in self.texts["reasons"] else []
         said = self.texts["said"].format(self.words.about(question)["answer"])
         return [said, *judged, *reasons, *(self._leak(each) for each in theirs)]
+
+    def _own_figures(self, claim: Claim, variant: Variant) -> list[str]:
+        run = notebook_run_of(variant.config)
+        assert run is not None
+        highest, epoch = max((each["val_accuracy"], place) for place, each in enumerate(run.epochs, 1))
+        if (claim.kind, claim.of) != ("below", "validation") or highest < claim.bound:
+            return []
+        figures = f"{100 * claim.bound:g}", number(100 * highest), run.epochs_before + epoch
+        return [self.texts["judged"]["own_figures"].format(*figures, number(100 * run.test["accuracy"]))]
+
+    def _judged(self, claim: Claim, variants: list[Variant]) -> list[str]:
+        found = {outcome: [each for each in variants if self._outcome(claim, each) == outcome] for outcome in OUTCOMES}
+        outcome = next(outcome for outcome in OUTCOMES if found[outcome])
+        meaning = self.texts["meaning"][claim.kind].format(self.texts["of"][claim.of], f"{100 * claim.bound:g}")
+        deciding = ", ".join(self._points(each) for each in found[outcome])
+        judged = self.texts["judged"][outcome].format(meaning, deciding)
+        return [judged, *(self._one_run(variants[0]) if claim.kind == "same" and outcome != "refuted" else [])]
+
+    def _outcome(self, claim: Claim, variant: Variant) -> Outcome:
+        if claim.kind == "below":
+            level = variant.summary({"test": on_test, "validation": on_validation}[claim.of])
+            return claim.judge(level.low, level.high)
+        difference = getattr(self.study.differences[variant.id], claim.of)
+        return claim.judge(difference.low, difference.high)
 
     def _one_run(self, variant: Variant) -> list[str]:
         there, usual = notebook_run_of(variant.config), notebook_run_of(self.baseline.config)

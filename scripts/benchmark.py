@@ -30,6 +30,8 @@ from mnist_mlp.arguments import Parser, read_or_not, some_of, whole_number
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "train.py"), "trainer=cpu"]
 PARTS = ("start", "steps", "lab", "logging")
+LABELS = {"keras": "the notebook's pipeline, one step per execution"}
+"""What a reader has to know about a contender beside its title."""
 PACKAGES = ("torch", "lightning", "jax", "optax", "keras", "tensorflow-cpu")
 
 
@@ -43,7 +45,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
 
     def measure(self, batch: int) -> dict[str, float]:
@@ -84,7 +86,9 @@ def measure_steps(names: list[str], batches: list[int], rounds: int) -> dict[str
                     steps[process.name][str(batch)].append(found["seconds"])
                     if "epoch_seconds" in found:
                         epochs[str(batch)].append(found["epoch_seconds"])
-                    progress(f"round {number}, batch {batch:,}, {process.name}: {found['seconds'] * 1e6:,.1f} µs")
+                    progress(
+                        f"round {number}, batch {batch:,}, {process.name}: {found['seconds'] * 1e6:,.1f} microseconds"
+                    )
         for process in processes:
             process.end()
     return {"seconds_a_step": steps, "seconds_an_epoch_here": epochs}
@@ -104,7 +108,8 @@ def table(part: dict[str, Any]) -> str:
             pairs = [zip(seconds[batch], steps["here"][batch], strict=True) for batch in batches]
             ratios = [statistics.median(theirs / ours for theirs, ours in rounds) for rounds in pairs]
             cells = [f"{cell} ({ratio:.1f} x)" for cell, ratio in zip(cells, ratios, strict=True)]
-        lines.append(f"| {CONTENDERS[name].title} | " + " | ".join(cells) + " |")
+        title = f"{CONTENDERS[name].title} ({LABELS[name]})" if name in LABELS else CONTENDERS[name].title
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     if "here" in steps:
         cells = [f"{statistics.median(epochs[batch]):.2f} s" for batch in batches]
         lines.append("| *a whole epoch here, validation included* | " + " | ".join(cells) + " |")
@@ -112,15 +117,16 @@ def table(part: dict[str, Any]) -> str:
 
 
 def described(part: dict[str, Any]) -> str:
-    """Say in a line on what a part was measured, and how often."""
+    """Say in a line on what a part was measured, and how often; then what was noted in its record afterwards."""
     versions = ", ".join(f"{package} {version}" for package, version in part["versions"].items())
-    return f"{part['hardware']}; {versions}; medians of {part['rounds']} rounds."
+    measured = f"{part['hardware']}; {versions}; medians of {part['rounds']} rounds."
+    return "\n\n".join([measured, *part.get("notes", [])])
 
 
 def timed(command: list[str], until: str | None = None) -> dict[str, float]:
     """Run a command; give the seconds until it ends, or prints a line with `until`, and its peak memory."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8")
     assert process.stdout
     seconds = None
     for line in process.stdout:
@@ -270,9 +276,8 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     """Read the command line, measure, print and write."""
-    assert __doc__
     batches, names = tuple(map(str, STEPS)), tuple(CONTENDERS)
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser.of(__doc__)
     parser.add_argument("--rounds", type=whole_number, default=5)
     parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--batches", type=some_of(batches), default=list(batches), help=f"some of {','.join(batches)}")
@@ -281,7 +286,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = arguments.out / "benchmark.json"
-    found: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {}
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     measured_on = {
         "hardware": f"{machine.processor()}, {os.cpu_count()} cores",
         "versions": versions(),
@@ -295,9 +300,9 @@ def main() -> None:
             measured = MEASURES[part](arguments.rounds)
         found[part] = {**measured_on, **measured}
         print(f"\n{LAYOUTS[part](found[part])}", flush=True)
-    record.write_text(json.dumps(found, indent=1) + "\n")
+    record.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     tables = [LAYOUTS[part](found[part]) for part in PARTS if part in found]
-    record.with_suffix(".md").write_text("\n\n".join(tables) + "\n")
+    record.with_suffix(".md").write_text("\n\n".join(tables) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Here:
         finally:
             sys.stdout = output
         (result,) = Path(self.folder.name).glob("*/seed0/result.json")
-        epochs = json.loads(result.read_text())["epochs"]
+        epochs = json.loads(result.read_text(encoding="utf-8"))["epochs"]
         self.epoch_seconds = min(epoch["seconds"] for epoch in epochs[1:])
         result.unlink()
         return min(CLOCK[-2:])

@@ -13,18 +13,18 @@ DOCS = ROOT / "docs"
 
 
 def benchmark(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
+    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, encoding="utf-8")
 
 
 def test_it_measures_this_project_and_the_peers_that_are_installed(tmp_path: Path) -> None:
     done = benchmark("--parts=steps", "--batches=10000", "--rounds=1", "--contenders=here,torch", f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "benchmark.json").read_text())["steps"]
+    found = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))["steps"]
     assert found["rounds"] == 1
     for name in ("here", "torch"):
         (seconds,) = found["seconds_a_step"][name]["10000"]
         assert 0 < seconds < 60
-    assert (tmp_path / "benchmark.md").read_text() in done.stdout
+    assert (tmp_path / "benchmark.md").read_text(encoding="utf-8") in done.stdout
     assert "plain PyTorch" in done.stdout
 
 
@@ -56,13 +56,34 @@ def test_what_it_does_not_know_is_said_with_status_2(argument: str, line: str) -
     assert done.stderr == f"{line}\n"
 
 
+def test_the_row_of_keras_is_labelled_and_what_was_noted_stands_below_the_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import benchmark
+
+    part = {
+        "seconds_a_step": {"here": {"100": [0.001]}, "keras": {"100": [0.005]}, "jax": {"100": [0.002]}},
+        "seconds_an_epoch_here": {"100": [0.6]},
+        "hardware": "A processor, 2 cores",
+        "versions": {"torch": "2.9.0"},
+        "rounds": 1,
+        "notes": ["Noted afterwards."],
+    }
+    lines = benchmark.table(part).splitlines()
+    label = "Keras on TensorFlow (the notebook's pipeline, one step per execution)"
+    assert lines[3] == f"| {label} | 5,000 (5.0 x) |"
+    assert lines[4] == "| JAX lax.scan | 2,000 (2.0 x) |"
+    assert lines[-3:] == ["A processor, 2 cores; torch 2.9.0; medians of 1 rounds.", "", "Noted afterwards."]
+
+
 def test_the_readme_shows_the_published_table() -> None:
     sys.path.insert(0, str(SCRIPT.parent))
     try:
         from benchmark import LAYOUTS
     finally:
         sys.path.remove(str(SCRIPT.parent))
-    published = json.loads((DOCS / "benchmark.json").read_text())
+    published = json.loads((DOCS / "benchmark.json").read_text(encoding="utf-8"))
     tables = [LAYOUTS[part](published[part]) for part in ("start", "steps", "lab", "logging")]
-    assert (DOCS / "benchmark.md").read_text() == "\n\n".join(tables) + "\n"
-    assert LAYOUTS["steps"](published["steps"]) in (ROOT / "README.md").read_text()
+    assert (DOCS / "benchmark.md").read_text(encoding="utf-8") == "\n\n".join(tables) + "\n"
+    assert LAYOUTS["steps"](published["steps"]) in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ def written(tmp_path: Path) -> Callable[..., str]:
 
     def report(study: Study, language: str = "en") -> str:
         write(study, tmp_path / "report", "python scripts/report.py --seeds 5", language)
-        return (tmp_path / "report" / "report.md").read_text()
+        return (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
 
     return report
 
@@ -59,8 +59,7 @@ def test_a_question_is_answered_from_its_numbers(find: Callable[..., Study], wri
     assert "> Add one hidden layer. How does validation accuracy change? What about the running time?" in markdown
     assert (
         "**Answer.** Test accuracy beside the baseline's 97.70 ± 0.09%. "
-        f"Worse: batch 10000 ({MINUS}7.00 ± 0.09 points; in validation {MINUS}7.00 ± 0.09). "
-        "Time of an epoch, as a multiple of the baseline's: 0.8 with batch 10000 (0.8 in the notebook).\n"
+        f"Worse: batch 10000 ({MINUS}7.00 ± 0.09 points; in validation {MINUS}7.00 ± 0.09).\n"
     ) in section(markdown, 6)
     row = (
         f"| batch 10000 (q06) | 5 | 90.20 ± 0.15 | 90.37 | 90.70 ± 0.15 | 91.00 | {MINUS}7.00 ± 0.09 | <0.001 | worse |"
@@ -78,12 +77,12 @@ def test_the_notebooks_answers_are_judged(find: Callable[..., Study], written: C
         record(study.of("q02", "mnist")[1], seed, 0.977 + 0.0001 * ((-1) ** seed - seed))
     markdown = written(find(["q02", "q06", "q08", "q09"]))
     assert (
-        "This is not confirmed here: no difference is shown. "
+        "Taken to mean that test accuracy is less than 0.5 points from the baseline's, this holds here. "
         f"The notebook compares one run with one run, {MINUS}0.12 points apart; "
         "between seeds the baseline varies by 0.02 points (standard deviation)."
     ) in section(markdown, 2)
-    assert "the most of any configuration tried so far.” This holds here." in section(markdown, 6)
-    assert "no significant difference in accuracy is claimed.” This does not hold here. Worse:" in section(markdown, 8)
+    assert "that test accuracy is more than 6 points below the baseline's, this holds here." in section(markdown, 6)
+    assert "this does not hold here: learning rate 0.0001 (" in section(markdown, 8)
     assert "longer times in the notebook are its machine's" in section(markdown, 8)
     assert "the learning rate was 0.2, so that the question about 0.02 was left without an answer" in section(
         markdown, 9
@@ -101,7 +100,6 @@ def test_the_target_of_question_10_is_judged_by_its_interval(
         text = section(written(find(["q10"])), 10)
         assert re.search(rf"the target of 98.5% {reached}|whether the target of 98.5% is reached {reached}", text)
     assert "The highest of any seed and epoch is 98.70%." in text
-    assert "Whether this holds stays open here." in text
 
 
 def test_the_leak_is_what_the_protocols_differ_by(find: Callable[..., Study], written: Callable[..., str]) -> None:
@@ -109,7 +107,7 @@ def test_the_leak_is_what_the_protocols_differ_by(find: Callable[..., Study], wr
     markdown = written(find(protocols=BOTH))
     row = "| baseline | 97.20 ± 0.09 | 98.20 ± 0.09 | +1.00 ± 0.00 | 98.62 | 97.70 ± 0.09 | 98.70 ± 0.09 |"
     assert row in markdown.split("## What the notebook's validation hid")[1].split("## 2.")[0]
-    assert "here it is 98.20 ± 0.12% with that leak and 97.20 ± 0.12% without." in section(markdown, 2)
+    assert "here it is 98.20 ± 0.12% with its split and 97.20 ± 0.12% with a sound one" in section(markdown, 2)
     assert "| hidden layers 200-200-200 (q02) | notebook | 5 | 98.20 ± 0.12 | 98.58 |" in section(markdown, 2)
 
 
@@ -119,7 +117,7 @@ def test_without_the_notebooks_protocol_the_leak_is_told_by_itself(
     record_all(find())
     markdown = written(find())
     assert "What the notebook's validation hid" not in markdown
-    assert "98.58% is of images that it trained on as well; without that leak it is 97.20 ± 0.12% here." in markdown
+    assert "98.58% is of images that it trained on as well; with a sound split it is 97.20 ± 0.12% here" in markdown
 
 
 def test_runs_that_diverged_and_that_are_missing_are_named_and_not_averaged(
@@ -206,7 +204,7 @@ def test_it_can_be_told_in_spanish(find: Callable[..., Study], written: Callable
     assert "**Respuesta.** Exactitud en test frente al 97.70 ± 0.09% de la referencia. Peor: lote 10000" in markdown
     assert "| 5 | activación relu-tanh (q05) | 5 | 98.20 ± 0.12 | 98.70 ± 0.12 | mejor | 98.67 | 97.83 |" in markdown
     assert "> Añade una capa oculta. ¿Cómo cambia la exactitud en validación?" in markdown
-    assert '<html lang="es">' in (tmp_path / "report" / "report.html").read_text()
+    assert '<html lang="es">' in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     for english in ("baseline", "Answer", "seed", "notebook's", "better", "worse", "shown"):
         assert not re.search(rf"\b{english}\b", markdown)
 
@@ -218,11 +216,11 @@ def keys(value: Any, name: str = "") -> list[str]:
 
 
 def test_every_language_has_every_text_with_the_same_places() -> None:
-    texts = json.loads((ROOT / "mnist_mlp" / "report_texts.json").read_text())
+    texts = json.loads((ROOT / "mnist_mlp" / "report_texts.json").read_text(encoding="utf-8"))
     english, spanish = ({**texts[language], "questions": {}} for language in LANGUAGES)
     assert keys(english) == keys(spanish)
     assert sorted(texts["es"]["questions"]) == list(QUESTIONS)
-    assert sorted([*texts["claims"], *texts["targets"]]) == list(QUESTIONS)
+    assert sorted(texts["claims"]) == list(QUESTIONS)
 
 
 class Links(HTMLParser):
@@ -242,7 +240,7 @@ def test_the_page_holds_everything_itself(
 ) -> None:
     record_all(find())
     written(find())
-    page = (tmp_path / "report" / "report.html").read_text()
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     links = Links(page).found
     assert sum(link.startswith("data:image/png;base64,") for link in links) == 4
     assert all(link.startswith(("data:", "#")) for link in links)

@@ -13,8 +13,8 @@ from scipy import stats
 from mnist_mlp.findings import STATES
 
 RESULTS = ROOT / "docs" / "results"
-README = (ROOT / "README.md").read_text()
-REPORT = (RESULTS / "report.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REPORT = (RESULTS / "report.md").read_text(encoding="utf-8")
 BOTH = ("mnist", "notebook")
 
 
@@ -101,7 +101,7 @@ def test_the_figures_of_the_readme_and_the_report_are_there() -> None:
 
 def test_how_far_it_goes_is_by_ten_seeds_each() -> None:
     """The table of docs/results/beyond.md is that of the runs in beyond.csv, and the README shows it."""
-    page = (RESULTS / "beyond.md").read_text()
+    page = (RESULTS / "beyond.md").read_text(encoding="utf-8")
     header, ruler, *rows = table_after("## Three experiments", page)
     found = pd.read_csv(RESULTS / "beyond.csv")
     assert [row[0] for row in rows] == [f"`{command}`" for command in found.command.unique()]
@@ -120,7 +120,7 @@ SEARCHES = sorted((RESULTS / "searches").iterdir())
 
 @pytest.mark.parametrize("folder", SEARCHES, ids=lambda folder: folder.name)
 def test_the_page_of_a_published_search_is_that_of_its_trials(folder: Path) -> None:
-    page, trials = (folder / "README.md").read_text(), pd.read_csv(folder / "trials.csv")
+    page, trials = (folder / "README.md").read_text(encoding="utf-8"), pd.read_csv(folder / "trials.csv")
     states = ", ".join(f"{sum(trials.state == state)} {state}" for state in STATES)
     assert f"[{len(trials)} trials](trials.csv) ({states})" in page
     assert f"Best: trial {trials.trial[trials.val_accuracy.idxmax()]}," in page
