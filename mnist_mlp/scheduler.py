@@ -1,4 +1,7 @@
-"""Learning rates over a run, as factors of `lr`: functions of the optimizer step, so that resuming needs no state."""
+"""Learning rates over a run, as factors of `lr`: functions of the optimizer step, so that resuming needs no state.
+
+Every factor is from 0 to 1, and beyond the last step it stays.
+"""
 
 import math
 from collections.abc import Callable
@@ -33,7 +36,7 @@ def cosine(progress: Progress, warm_up: float = 0.05, final: float = 0.0) -> flo
     rising = warm_up * progress.steps
     if progress.step < rising:
         return (progress.step + 1) / (rising + 1)
-    return _half_cosine(1.0, final, (progress.step - rising) / (progress.steps - rising))
+    return _half_cosine(1.0, final, _part(progress.step - rising, progress.steps - rising))
 
 
 def linear(progress: Progress, hold: float = 0.5, final: float = 0.0) -> float:
@@ -44,8 +47,7 @@ def linear(progress: Progress, hold: float = 0.5, final: float = 0.0) -> float:
         hold: the part of the run that stays.
         final: the factor at the end.
     """
-    falling = max(0.0, progress.step / progress.steps - hold) / (1 - hold)
-    return 1 + (final - 1) * falling
+    return 1 + (final - 1) * _part(max(0.0, progress.step / progress.steps - hold), 1 - hold)
 
 
 def one_cycle(progress: Progress, warm_up: float = 0.3, initial: float = 0.04, final: float = 4e-6) -> float:
@@ -58,9 +60,9 @@ def one_cycle(progress: Progress, warm_up: float = 0.3, initial: float = 0.04, f
         final: the factor at the end.
     """
     peak = warm_up * progress.steps - 1
-    if progress.step <= peak:
+    if progress.step < peak:
         return _half_cosine(initial, 1.0, progress.step / peak)
-    return _half_cosine(1.0, final, (progress.step - peak) / (progress.steps - 1 - peak))
+    return _half_cosine(1.0, final, _part(progress.step - peak, progress.steps - 1 - peak))
 
 
 def plateau(progress: Progress, factor: float = 0.5, patience: int = 2) -> float:
@@ -77,6 +79,11 @@ def plateau(progress: Progress, factor: float = 0.5, patience: int = 2) -> float
         if waited > patience:
             rate, waited = rate * factor, 0
     return rate
+
+
+def _part(done: float, whole: float) -> float:
+    # At most 1; nothing to be done is done.
+    return min(1.0, done / whole) if whole > 0 else 1.0
 
 
 def _half_cosine(begin: float, end: float, part: float) -> float:

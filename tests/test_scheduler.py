@@ -1,6 +1,9 @@
 """The learning rate over a run: the shapes, and that they are torch's where torch has them."""
 
+import math
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,12 +66,78 @@ def test_a_plateau_is_torchs(accuracies: list[float], patience: int) -> None:
     assert found == pytest.approx(optimizer.param_groups[0]["lr"])
 
 
-@given(
-    st.sampled_from([scheduler.cosine, scheduler.linear, scheduler.one_cycle, scheduler.plateau]),
-    st.integers(1, 200),
+parts = st.one_of(
+    st.sampled_from([0.0, 0.05, 0.3, 0.5, 0.67, 0.999999, math.nextafter(1, 0), 5e-324]),
+    st.floats(0, 1, exclude_max=True),
+    st.fractions(0, 1, max_denominator=200).filter(lambda part: part < 1).map(float),  # a whole number of the steps
 )
-def test_every_factor_is_from_0_to_1(schedule: Scheduler, steps: int) -> None:
-    assert all(0 <= factor <= 1 for factor in factors(schedule, steps))
+ends = st.floats(0, 1)
+schedulers = st.one_of(
+    st.builds(partial, st.just(scheduler.cosine), warm_up=parts, final=ends),
+    st.builds(partial, st.just(scheduler.linear), hold=parts, final=ends),
+    st.builds(partial, st.just(scheduler.one_cycle), warm_up=parts, initial=ends, final=ends),
+    st.builds(partial, st.just(scheduler.plateau), factor=ends, patience=st.integers(0, 5)),
+)
+accuracies = st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=20)
+
+
+@given(st.data(), schedulers, st.one_of(st.integers(1, 300), st.integers(1, 10**9)), accuracies)
+def test_every_factor_is_finite_and_from_0_to_1_and_the_run_ends_at_the_final_one(
+    data: st.DataObject, schedule: Scheduler, steps: int, accuracies: list[float]
+) -> None:
+    near_the_ends = st.sampled_from([0, 1, steps - 2, steps - 1, steps, steps + 1, 2 * steps]).map(abs)
+    step = data.draw(st.one_of(st.integers(0, steps), near_the_ends))
+    factor = schedule(Progress(step, steps, accuracies))
+    assert 0 <= factor <= 1  # which no NaN is
+    parameters: dict[str, float] = schedule.keywords  # type: ignore[attr-defined]
+    if "final" in parameters and step >= steps:
+        assert factor == pytest.approx(parameters["final"], abs=1e-15)
+    if schedule.func is not scheduler.cosine:  # type: ignore[attr-defined] # its warm-up begins below any
+        lowest = min(parameters.get("initial", 1), parameters.get("final", 0))
+        assert factor >= lowest - 1e-15
+
+
+@given(schedulers, st.integers(1, 300))
+def test_a_factor_rises_to_its_highest_and_then_falls(schedule: Scheduler, steps: int) -> None:
+    found = factors(schedule, steps + 2)
+    top = found.index(max(found))
+    assert all(later - earlier > -1e-15 for earlier, later in pairwise(found[: top + 1]))
+    assert all(later - earlier < 1e-15 for earlier, later in pairwise(found[top:]))
+
+
+def before(name: str, step: int, steps: int) -> float:
+    """The formulas that the published runs were trained with."""
+
+    def half_cosine(begin: float, end: float, part: float) -> float:
+        return end + (begin - end) * (1 + math.cos(math.pi * part)) / 2
+
+    if name == "cosine":
+        rising = 0.05 * steps
+        return (step + 1) / (rising + 1) if step < rising else half_cosine(1.0, 0.0, (step - rising) / (steps - rising))
+    if name == "linear":
+        return 1 + (0.0 - 1) * (max(0.0, step / steps - 0.67) / (1 - 0.67))
+    peak = 0.3 * steps - 1
+    if step <= peak:
+        return half_cosine(0.04, 1.0, step / peak)
+    return half_cosine(1.0, 4e-6, (step - peak) / (steps - 1 - peak))
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        ("cosine", scheduler.cosine),
+        ("linear", partial(scheduler.linear, hold=0.67)),
+        ("one_cycle", scheduler.one_cycle),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 2, 7, 100, 540, 2700, 2997])
+def test_the_published_configurations_have_their_factors_to_the_bit(name: str, schedule: Scheduler, steps: int) -> None:
+    assert factors(schedule, steps) == [before(name, step, steps) for step in range(steps)]
+
+
+def test_a_warm_up_of_a_single_step_is_trained_with(command: Command) -> None:
+    line = ["scheduler=one_cycle", "scheduler.warm_up=0.05", "data.steps_per_epoch=20", "epochs=1", "trainer=cpu"]
+    assert command(*line) == 0
 
 
 @pytest.mark.parametrize("option", ["cosine", "linear", "one_cycle", "plateau"])
