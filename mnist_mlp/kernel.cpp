@@ -692,3 +692,20 @@ extern "C" int64_t train(const Task *task) try {
 } catch (const std::bad_alloc &) {
     return -1;
 }
+
+// What this was compiled for: machines that have another instruction set get other numbers in the last digits.
+extern "C" const char *instructions() {
+#if defined(__AVX512F__)
+    return "AVX512";
+#elif defined(__AVX2__)
+    return "AVX2";
+#elif defined(__AVX__)
+    return "AVX";
+#elif defined(__x86_64__)
+    return "SSE2";
+#elif defined(__ARM_NEON)
+    return "NEON";
+#else
+    return "DEFAULT";
+#endif
+}

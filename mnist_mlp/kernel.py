@@ -2,11 +2,13 @@
 
 import ctypes
 import hashlib
+import logging
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +24,10 @@ from mnist_mlp.activation import one_per_layer
 from mnist_mlp.data import Chunk
 from mnist_mlp.mlp import MLP
 
+log = logging.getLogger(__name__)
+
 SOURCE = Path(__file__).with_suffix(".cpp")
+COMPILERS = ("g++", "clang++", "c++")
 # No -ffast-math: it is slower here, and hides losses that are not finite.
 OPTIONS = [
     "-O3",
@@ -112,6 +117,9 @@ class Kernel:
         activation: what the network's hidden layers have, as in its constructor.
         optimizer: of the network's parameters.
 
+    Attributes:
+        instructions: the instruction set that it was compiled for, as torch names them: AVX512, AVX2, NEON, ...
+
     Raises:
         Unavailable: no compiler, or an optimizer or activation that the kernel does not know.
     """
@@ -122,6 +130,7 @@ class Kernel:
         self.kind = kind_of(optimizer)
         decays = optimizer.param_groups[0]["weight_decay"] != 0
         self.library = compiled(f"Decayed<{self.kind.name}>" if decays else self.kind.name)
+        self.instructions: str = self.library.instructions().decode()
         self.optimizer = optimizer
         layers = network.linear_layers()
         self.parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
@@ -233,36 +242,81 @@ def kind_of(optimizer: Optimizer) -> Kind:
 def compiled(optimizer: str) -> ctypes.CDLL:
     """Give the kernel for an optimizer, from the per-user cache if it was compiled before.
 
-    The compiler is the one that the environment variable CXX names, else g++, clang++ or c++.
+    The compiler is the one that the environment variable CXX names, else g++, clang++ or c++. A file of the cache has
+    its hash in its name, so that one that is incomplete is not loaded; the system would not notice before it crashes.
 
     Raises:
-        Unavailable: there is none, or it fails.
+        Unavailable: there is no compiler, or it fails.
     """
-    named = os.environ.get("CXX")
-    compiler = shlex.split(named) if named else [name for name in ("g++", "clang++", "c++") if shutil.which(name)][:1]
-    if not compiler or shutil.which(compiler[0]) is None:
-        raise Unavailable(f"there is no C++ compiler{f' {compiler[0]}' if compiler else ''}")
+    compiler = _compiler()
     command = [*compiler, *OPTIONS, f"-DOPTIMIZER={optimizer}", str(SOURCE)]
     # A home directory may be shared by machines of which one lacks the instructions of another.
-    made_from = [SOURCE.read_text(), *command[:-1], machine.instructions()]
-    name = f"kernel-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.so"
-    library = Path(user_cache_path("mnist_mlp")) / name
+    made_from = [SOURCE.read_text(encoding="utf-8"), *command[:-1], machine.instructions()]
+    folder, name = Path(user_cache_path("mnist_mlp")), f"kernel-{_digest(repr(made_from).encode())}"
+    for path in sorted(folder.glob(f"{name}-*.so")):
+        with suppress(OSError):  # not for this user, or made where the system's libraries are others
+            if path.stem == f"{name}-{_digest(path.read_bytes())}":
+                return _load(path)
     try:
-        if not library.exists():
-            library.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=library.parent) as directory:
-                made = Path(directory) / name
-                subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, text=True)
-                made.replace(library)
-        loaded = ctypes.CDLL(str(library))
+        with tempfile.TemporaryDirectory() as directory:
+            made = Path(directory) / "kernel.so"
+            subprocess.run(
+                [*command, "-o", str(made)], check=True, capture_output=True, env=os.environ | {"LC_ALL": "C"}
+            )
+            try:
+                return _load(_keep(made.read_bytes(), folder, name))
+            except OSError as error:
+                loaded = _load(made)
+                log.info("the compiled kernel cannot be kept, and each process compiles its own: %s", error)
+                return loaded
     except subprocess.CalledProcessError as error:
-        reason = next((line for line in error.stderr.splitlines() if "error" in line), f"status {error.returncode}")
+        said = error.stderr.decode(errors="replace").splitlines()
+        reason = next((line for line in said if "error" in line), f"status {error.returncode}")
         raise Unavailable(f"{compiler[0]} does not compile the kernel: {reason}") from error
-    except OSError as error:
-        raise Unavailable(f"the kernel cannot be kept or loaded: {error}") from error
-    loaded.train.argtypes = [ctypes.POINTER(Task)]
-    loaded.train.restype = ctypes.c_int64
-    return loaded
+    except (OSError, AttributeError) as error:  # AttributeError: the library lacks a function
+        raise Unavailable(f"the kernel cannot be compiled or loaded: {error}") from error
+
+
+def _compiler() -> list[str]:
+    named = os.environ.get("CXX")
+    try:
+        compiler = shlex.split(named) if named else [name for name in COMPILERS if shutil.which(name)][:1]
+    except ValueError as error:
+        raise Unavailable(f"CXX={named!r}: {error}") from error
+    if not compiler or shutil.which(compiler[0]) is None:
+        raise Unavailable(f"there is no C++ compiler{f' {compiler[0]}' if compiler else ''}")
+    return compiler
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _keep(library: bytes, folder: Path, name: str) -> Path:
+    # Whatever ends this process or the machine, the file is whole, or is not there.
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{_digest(library)}.so"
+    with tempfile.TemporaryDirectory(dir=folder) as directory:
+        partial = Path(directory) / path.name
+        with partial.open("wb") as file:
+            file.write(library)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return path
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    library.train.argtypes = [ctypes.POINTER(Task)]
+    library.train.restype = ctypes.c_int64
+    library.instructions.restype = ctypes.c_char_p
+    return library
 
 
 def _pointers(tensors: list[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":

@@ -6,23 +6,43 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+CPUINFO = Path("/proc/cpuinfo")
+NUMBERS = (
+    *("vendor_id", "cpu family", "model", "stepping"),
+    *("CPU implementer", "CPU variant", "CPU part", "CPU revision"),  # ARM's
+)
+"""What Linux says of a processor beside its name, and tells models apart that share one, as in virtual machines."""
+
 
 def processor() -> str:
-    """Name the processor."""
-    return _of_processor("model name") or platform.processor() or platform.machine()
+    """Name the processor and its model."""
+    fields = _processor()
+    name = fields.get("model name") or _said(["sysctl", "-n", "machdep.cpu.brand_string"])  # the latter on macOS
+    numbers = ", ".join(f"{field} {fields[field]}" for field in NUMBERS if field in fields)
+    return (name or platform.processor() or platform.machine()) + (f" ({numbers})" if numbers else "")
 
 
 def instructions() -> str:
     """List the instruction sets that the processor has, as far as the system tells."""
-    return _of_processor("flags") or _of_processor("Features") or f"{platform.platform()} {platform.processor()}"
+    fields = _processor()
+    return fields.get("flags") or fields.get("Features") or f"{platform.platform()} {platform.processor()}"
 
 
-def _of_processor(field: str) -> str | None:
+def _processor() -> dict[str, str]:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:  # not Linux
+        return {}
+    pairs = [line.partition(":") for line in text.partition("\n\n")[0].splitlines()]  # the first one stands for all
+    return {field.strip(): value.strip() for field, _, value in pairs}
+
+
+def _said(command: list[str], folder: Path | None = None) -> str | None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=True)
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return next((line.split(":")[1].strip() for line in lines if line.startswith(field)), None)
+    return done.stdout.strip()
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -33,7 +53,7 @@ def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        microseconds, period = quota.read_text().split()
+        microseconds, period = quota.read_text(encoding="utf-8").split()
     except OSError:
         return allowed
     return allowed if microseconds == "max" else max(1, min(allowed, int(microseconds) // int(period)))
@@ -50,8 +70,5 @@ def commit() -> str | None:
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
         return None
-    describe = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    try:
-        return subprocess.run(describe, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git here, or no commit yet
-        return None
+    # None where there is no git, or no commit yet.
+    return _said(["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"], root)
