@@ -70,6 +70,7 @@ class MNISTClassifier(lightning.LightningModule):
         gradient_clip: the norm that a step's gradient is brought down to; None leaves it (Pascanu et al. 2013).
     """
 
+    training_totals: Totals
     totals: Totals
     steps_by: str = "Lightning"
     """What takes the optimizer steps, as a run's record names it."""
@@ -111,17 +112,20 @@ class MNISTClassifier(lightning.LightningModule):
         (group,) = optimizer.param_groups
         if self.scheduler is None:
             return [group["lr"]] * steps
-        batches: Any = self.trainer.train_dataloader
-        assert self.trainer.max_epochs is not None
-        total, taken = self.trainer.max_epochs * batches.steps, self.trainer.global_step
+        total, taken = self.steps_of_the_run(), self.trainer.global_step
         return [
             group["initial_lr"] * self.scheduler(Progress(step, total, self.val_accuracies))
             for step in range(taken, taken + steps)
         ]
 
+    def steps_of_the_run(self) -> int:
+        """Give the optimizer steps that the run will have taken at its end."""
+        return int(self.trainer.estimated_stepping_batches)
+
     def on_train_epoch_start(self) -> None:
         """Begin the sums of the epoch, and its random numbers, which a resumed run shall have too."""
-        self.totals = Totals(self.device)
+        self.training_totals = Totals(self.device)
+        self.metrics.pop("val", None)  # of the epoch before: not every epoch need be validated
         data = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning sets it
         seeds = np.random.SeedSequence([EPOCH_STREAM, data.seed, self.current_epoch])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
@@ -138,7 +142,7 @@ class MNISTClassifier(lightning.LightningModule):
             batch: a `Batch`.
         """
         loss_sum, correct = self.score(batch.images, batch.labels, self.label_smoothing)
-        self.totals.add(loss_sum.detach(), correct, len(batch.labels))
+        self.training_totals.add(loss_sum.detach(), correct, len(batch.labels))
         loss = loss_sum * (self.trainer.world_size / batch.size)
         accuracy = correct * (self.trainer.world_size / batch.size)
         return {"loss": loss, "losses": loss.detach().unsqueeze(0), "accuracies": accuracy.unsqueeze(0)}
@@ -157,9 +161,15 @@ class MNISTClassifier(lightning.LightningModule):
         loss_sum = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
         return loss_sum, (logits.argmax(dim=1) == labels).sum()
 
-    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Bring a gradient's norm down, where Lightning takes the steps."""
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Bring a gradient's norm down, where Lightning takes the steps; then as the Trainer's arguments say."""
         self.clip_gradient()
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def clip_gradient(self) -> None:
         """Bring the gradient's norm down."""
@@ -175,25 +185,32 @@ class MNISTClassifier(lightning.LightningModule):
         self.val_accuracies = checkpoint.get("val_accuracies", [])
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """End the sums of an epoch before validation begins its own."""
-        if self.trainer.is_last_batch:
-            # Means over the epoch's samples while the weights changed, as Keras prints them.
-            self.metrics["train"] = self.totals.mean(self.trainer)
+        """Take the means of an epoch at its last batch, which may come early."""
+        if self.trainer.is_last_batch or self.trainer.fit_loop.epoch_loop.done:
+            self._end_training_totals()
 
     def on_train_epoch_end(self) -> None:
         """Log the means of the epoch."""
         self._log("train")
 
+    def _end_training_totals(self) -> None:
+        # Means over the epoch's samples while the weights changed, as Keras prints them.
+        self.metrics["train"] = self.training_totals.mean(self.trainer)
+
     def on_validation_epoch_start(self) -> None:
-        """Begin the sums."""
+        """Begin the sums; a validation within an epoch may end it."""
         self.totals = Totals(self.device)
+        if self.trainer.training and not self.trainer.is_last_batch:
+            self._end_training_totals()
 
     def validation_step(self, batch: Batch) -> None:
         """Add a batch to the sums."""
         self.totals.add(*self.score(batch.images, batch.labels), len(batch.labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over the validation images."""
+        """Log the means over the validation images, unless Lightning only tries out whether they can be had."""
+        if self.trainer.sanity_checking:
+            return
         self.metrics["val"] = self.totals.mean(self.trainer)
         self.val_accuracies.append(self.metrics["val"].accuracy)
         self._log("val")

@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -17,19 +17,24 @@ from mnist_mlp.activation import ACTIVATIONS, one_per_layer
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers a key takes, `several` where it takes a list of them; `words` are other values it takes."""
+    """The numbers a key takes.
+
+    Attributes:
+        several: an example of a list of them, if the key takes a list.
+        words: other values that it takes.
+    """
 
     minimum: int | float = -math.inf
     maximum: int | float = math.inf
     above: int | float = -math.inf
     below: int | float = math.inf
     whole: bool = False
-    several: bool = False
+    several: str = ""
     words: tuple[str, ...] = ()
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, list):
-            return self.several and all(not isinstance(element, list) and element in self for element in value)
+        if self.several:
+            return isinstance(value, list) and all(element in replace(self, several="") for element in value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return value in self.words
         return (
@@ -40,7 +45,8 @@ class Numbers:
         )
 
     def __str__(self) -> str:
-        text = "a whole number" if self.whole else "a number"
+        kind = "whole number" if self.whole else "number"
+        text = f"a list of {kind}s" if self.several else f"a {kind}"
         if self.minimum > -math.inf and self.maximum < math.inf:
             text += f" from {self.minimum:,} to {self.maximum:,}"
         elif self.minimum > -math.inf:
@@ -49,6 +55,7 @@ class Numbers:
             text += f" above {self.above:,}"
         if self.below < math.inf:
             text += f" and below {self.below:,}"
+        text += f", as in {self.several}" if self.several else ""
         return " or ".join([text, *self.words])
 
 
@@ -79,11 +86,13 @@ def key(help: str, valid: Valid | None = None, mirrors: str | None = None, defau
 
 
 LABEL_LENGTH = 150
-"""A file system takes names of 255 bytes; the identity tells cut labels apart."""
+"""Bytes: a file system takes names of 255. The identity tells cut labels apart."""
 
 SEED = Numbers(0, 2**32 - 1, whole=True)
-BATCH = Numbers(1, 54_000, whole=True)
-UNITS = Numbers(1, 10_000, whole=True, several=True)
+TRAINING = 54_000
+"""Training images."""
+BATCH = Numbers(1, TRAINING, whole=True)
+UNITS = Numbers(1, 10_000, whole=True)
 PART = Numbers(0, below=1)
 
 
@@ -91,7 +100,7 @@ PART = Numbers(0, below=1)
 class ModelConfig:
     """The parameters of `mnist_mlp.mlp.MLP`."""
 
-    hidden_sizes: list[int] = key("units of each hidden layer", UNITS, mirrors="width")
+    hidden_sizes: list[int] = key("units of each hidden layer", replace(UNITS, several="[300,100]"), mirrors="width")
     activation: Any = key("one name for all hidden layers or one for each", Names(tuple(ACTIVATIONS)))
     init: str = key("first weights: Keras's glorot, or torch", Names(("glorot", "torch")))
     normalization: str = key("before each activation", Names(("none", "batch", "layer")), default="none")
@@ -110,20 +119,6 @@ class DataConfig:
     split_seed: int = key("determines the validation images", SEED)
     seed: int = key("determines the order of the training images", SEED, mirrors="seed")
     steps_per_epoch: int | None = key("optimizer steps an epoch; null uses all images", Numbers(1, whole=True))
-
-
-@dataclass
-class TrainerConfig:
-    """Parameters of `lightning.Trainer`, the number of threads, and how optimizer steps are taken."""
-
-    accelerator: str = key("where to train", Names(("auto", "cpu", "gpu", "cuda", "mps")))
-    devices: Any = key("number of devices", Numbers(1, whole=True, words=("auto",)))
-    strategy: str = key("how several devices work together", Names(("auto", "ddp")))
-    precision: str = key("number format", Names(("32-true", "64-true", "bf16-mixed", "16-mixed")))
-    threads: Any = key("threads on the CPU", Numbers(1, 1024, whole=True, words=("auto",)))
-    steps_per_execution: Any = key(
-        "optimizer steps in one training step; 1 is plain Lightning", Numbers(1, whole=True, words=("auto",))
-    )
 
 
 @dataclass
@@ -159,16 +154,112 @@ class Config:
     )
     data: DataConfig = key("the protocol")
     augmentation: dict[str, Any] = key("how training images are deformed, for mnist_mlp.augmentation.Deformation")
-    trainer: TrainerConfig = key("the device")
+    trainer: dict[str, Any] = key("arguments of lightning.Trainer, threads, and how optimizer steps are taken")
     logger: dict[str, Any] = key("where curves go")
     callbacks: dict[str, Any] = key("what happens beside training")
     chosen: dict[str, str] = field(default_factory=dict, metadata={"help": "options of groups, by name", "valid": None})
     """The options that were chosen from the groups `model` and `question`, for the columns of tables: set by itself."""
 
 
+TRAINER: dict[str, Valid] = {
+    "accelerator": Names(("auto", "cpu", "gpu", "cuda", "mps")),
+    "devices": Numbers(1, whole=True, words=("auto",)),
+    "strategy": Names(("auto", "ddp")),
+    "precision": Names(("32-true", "64-true", "bf16-mixed", "16-mixed")),
+    "threads": Numbers(1, 1024, whole=True, words=("auto",)),
+    "steps_per_execution": Numbers(1, whole=True, words=("auto",)),
+}
+"""Valid values of the keys that every option of the group trainer has.
+
+The last two are not `lightning.Trainer`'s: the threads on the CPU, and the optimizer steps in one training step, of
+which 1 is plain Lightning.
+"""
+
+LIGHTNING: dict[str, Valid | None] = {
+    "accumulate_grad_batches": Numbers(1, whole=True),
+    "barebones": None,
+    "benchmark": None,
+    "check_val_every_n_epoch": Numbers(1, whole=True),
+    "detect_anomaly": None,
+    "deterministic": None,
+    "enable_autolog_hparams": None,
+    "enable_checkpointing": None,
+    "enable_model_summary": None,
+    "enable_progress_bar": None,
+    "fast_dev_run": None,
+    "gradient_clip_algorithm": Names(("norm", "value")),
+    "gradient_clip_val": Numbers(0),
+    "inference_mode": None,
+    "limit_predict_batches": Numbers(0),
+    "limit_test_batches": Numbers(0),
+    "limit_train_batches": Numbers(0),
+    "limit_val_batches": Numbers(0),
+    "log_every_n_steps": Numbers(0, whole=True),
+    "max_steps": Numbers(-1, whole=True),
+    "max_time": None,
+    "min_epochs": Numbers(0, whole=True),
+    "min_steps": Numbers(0, whole=True),
+    "model_registry": None,
+    "num_nodes": Numbers(1, whole=True),
+    "num_sanity_val_steps": Numbers(-1, whole=True),
+    "overfit_batches": Numbers(0),
+    "plugins": None,
+    "profiler": None,
+    "reload_dataloaders_every_n_epochs": Numbers(0, whole=True),
+    "sync_batchnorm": None,
+    "use_distributed_sampler": None,
+    "val_check_interval": None,
+}
+"""The further arguments of `lightning.Trainer`, which `+trainer.NAME=VALUE` adds; None leaves their check to it."""
+
+SET_ELSEWHERE = {
+    "max_epochs": "write epochs=10",
+    "logger": "choose from the group, as in logger=csv",
+    "callbacks": "choose from the group, as in callbacks=full, or add one, as in +callbacks.NAME._target_=CLASS",
+    "default_root_dir": "write runs_dir=FOLDER",
+}
+"""The arguments of `lightning.Trainer` that other keys set."""
+
+ONLY_LOOK_ON = frozenset(
+    {
+        "detect_anomaly",
+        "enable_autolog_hparams",
+        "enable_model_summary",
+        "enable_progress_bar",
+        "limit_predict_batches",
+        "log_every_n_steps",
+        "model_registry",
+        "profiler",
+    }
+)
+"""Arguments of `lightning.Trainer` that cannot change a run's numbers."""
+
+OBSERVERS = frozenset(
+    {
+        "mnist_mlp.curves.Curves",
+        "mnist_mlp.hyperparameters.Hyperparameters",
+        "mnist_mlp.snapshots.Snapshots",
+        *(
+            f"lightning.pytorch.callbacks.{name}"
+            for name in (
+                "BasePredictionWriter",
+                "DeviceStatsMonitor",
+                "LearningRateMonitor",
+                "ModelCheckpoint",
+                "ModelSummary",
+                "RichModelSummary",
+                "RichProgressBar",
+                "ThroughputMonitor",
+                "TQDMProgressBar",
+            )
+        ),
+    }
+)
+"""Callbacks that cannot change a run's numbers, by their `_target_`; all others count in its identity."""
+
 OPTIMIZER: dict[str, Valid] = {
     "lr": Numbers(above=0),
-    "betas": Numbers(minimum=0, below=1, several=True),
+    "betas": Numbers(minimum=0, below=1, several="[0.9,0.999]"),
     "eps": Numbers(minimum=0),
     "weight_decay": Numbers(minimum=0),
     "momentum": Numbers(minimum=0, below=1),
@@ -231,7 +322,7 @@ def one_line(text: str) -> str:
 
 def nearest(word: object, names: Iterable[object]) -> str:
     """Say which of some names is meant, if one is near."""
-    ratios = {str(name): SequenceMatcher(a=str(word), b=str(name)).ratio() for name in names}
+    ratios = {str(name): SequenceMatcher(a=str(word).lower(), b=str(name)).ratio() for name in names}
     closest = max(ratios, key=lambda name: ratios[name], default="")
     return f"; did you mean {closest}?" if ratios.get(closest, 0) >= 0.5 else ""
 
@@ -247,6 +338,20 @@ def problem_of(name: str, value: object, valid: Valid | None) -> str | None:
     return f"{name}={shown(value)}: {name} is {valid}{hint}"
 
 
+def smallest_batch(config: Config) -> int:
+    """Give the samples of the smallest batch of an epoch, which is the last where they do not divide the images."""
+    data = config.data
+    samples = min(TRAINING, TRAINING if data.steps_per_epoch is None else data.steps_per_epoch * data.batch)
+    return samples % data.batch or data.batch
+
+
+def problem_of_trainer(name: str) -> str:
+    """Say what is wrong with an argument that `lightning.Trainer` does not have, or that is set elsewhere."""
+    if name in SET_ELSEWHERE:
+        return f"trainer.{name}: {SET_ELSEWHERE[name]}"
+    return f"trainer.{name}: lightning.Trainer has no such argument{nearest(name, [*TRAINER, *LIGHTNING])}"
+
+
 def problems(config: Config) -> list[str]:
     """List what is wrong with a composed configuration, each in one line."""
     found: dict[str, str] = {}
@@ -259,12 +364,32 @@ def problems(config: Config) -> list[str]:
         problem = problem_of(name, value, declared.metadata["valid"])
         if problem and declared.metadata["mirrors"] not in found:
             found[name] = problem
-    groups = (("optimizer", OPTIMIZER), ("scheduler", SCHEDULER), ("augmentation", AUGMENTATION))
+    found |= {f"trainer.{name}": f"trainer.{name} is missing" for name in TRAINER.keys() - config.trainer.keys()}
+    groups: tuple[tuple[str, Mapping[str, Valid | None]], ...] = (
+        ("trainer", TRAINER),
+        ("trainer", LIGHTNING),
+        ("optimizer", OPTIMIZER),
+        ("scheduler", SCHEDULER),
+        ("augmentation", AUGMENTATION),
+    )
     for group, valid in groups:
         for parameter, value in getattr(config, group).items():
+            if valid is LIGHTNING and value is None:  # as if it were not given
+                continue
             problem = problem_of(f"{group}.{parameter}", value, valid.get(parameter))
             if problem and parameter not in found:
                 found[f"{group}.{parameter}"] = problem
+    for name in config.trainer.keys() - TRAINER.keys() - LIGHTNING.keys():
+        found[f"trainer.{name}"] = problem_of_trainer(str(name))
+    if config.model.normalization == "batch" and (smallest := smallest_batch(config)) == 1:
+        wrong = f"batch={config.data.batch}" if smallest == config.data.batch else "the last batch of an epoch"
+        found["model.normalization"] = (
+            f"model.normalization=batch: {wrong} has a single sample, whose variance is 0; choose another batch, or "
+            "model.normalization=layer"
+        )
+    if config.trainer.get("limit_val_batches") == 0 and (config.test == "best" or config.patience is not None):
+        wanted = "test=best" if config.test == "best" else "patience"
+        found["trainer.limit_val_batches"] = f"trainer.limit_val_batches=0: {wanted} needs a validation"
     if not isinstance(config.optimizer.get("_target_"), str):
         found["optimizer._target_"] = "optimizer._target_ is the name of a class, as in torch.optim.Adam"
     for group, option in (("scheduler", "cosine"), ("augmentation", "affine")):
@@ -301,10 +426,27 @@ def what_counts(config: Config) -> dict[str, Any]:
             **({} if config.data.seed == config.seed else {"order_seed": config.data.seed}),
         },
         "epochs": config.epochs,
-        "precision": config.trainer.precision,
+        "precision": config.trainer["precision"],
         "test": config.test,
         **_what_is_on(config),
+        **_what_is_added(config),
     }
+
+
+def is_observer(callback: dict[str, Any]) -> bool:
+    """Whether a callback of the configuration cannot change a run's numbers."""
+    return callback["_target_"] in OBSERVERS
+
+
+def further_arguments(config: Config) -> dict[str, Any]:
+    """Give the arguments of `lightning.Trainer` that were added to those of the group trainer."""
+    return {name: value for name, value in config.trainer.items() if name in LIGHTNING and value is not None}
+
+
+def _what_is_added(config: Config) -> dict[str, Any]:
+    callbacks = [callback for callback in config.callbacks.values() if not is_observer(callback)]
+    arguments = {name: value for name, value in further_arguments(config).items() if name not in ONLY_LOOK_ON}
+    return {name: added for name, added in (("callbacks", callbacks), ("trainer", arguments)) if added}
 
 
 def _what_is_on(config: Config) -> dict[str, Any]:
@@ -353,6 +495,9 @@ def _by_word(config: Config) -> dict[str, str]:
         if parameters:
             words[group] = parameters.pop("_target_").rsplit(".", 1)[-1]
         words |= {parameter: value for parameter, value in parameters.items() if parameter != "_partial_"}
+    words |= counts.pop("trainer", {})
+    if callbacks := counts.pop("callbacks", []):
+        words["callbacks"] = [callback["_target_"].rsplit(".", 1)[-1] for callback in callbacks]
     words |= counts
     if len(set(words["activation"])) == 1:
         words["activation"] = words["activation"][0]
@@ -372,4 +517,5 @@ def label(config: Config, reference: Config) -> str:
     changed = differences(config, reference)
     if config.name:
         changed.insert(0, config.name)
-    return ",".join(changed).replace("/", "_")[:LABEL_LENGTH] or "baseline"
+    text = ",".join(changed).replace("/", "_") or "baseline"
+    return text.encode()[:LABEL_LENGTH].decode(errors="ignore")

@@ -83,26 +83,28 @@ class Curves(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Log the means of the epoch."""
-        train, val = pl_module.metrics["train"], pl_module.metrics["val"]
+        train, val = pl_module.metrics["train"], pl_module.metrics.get("val")
         callbacks = trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it
         epochs = next(callback for callback in callbacks if isinstance(callback, History)).epochs
         batches: Any = trainer.train_dataloader
+        taken = trainer.num_training_batches / len(batches)  # less than all where an argument of the Trainer says so
         over_epochs = {
             "loss/train": train.loss,
-            "loss/val": val.loss,
             "accuracy/train": train.accuracy,
-            "accuracy/val": val.accuracy,
             "optimizer/learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "time/seconds": sum(epoch.seconds for epoch in epochs),
             "time/epoch_seconds": epochs[-1].seconds,
-            "time/samples_per_second": batches.samples / epochs[-1].seconds,
+            "time/samples_per_second": batches.samples * taken / epochs[-1].seconds,
         }
+        if val is not None:
+            over_epochs |= {"loss/val": val.loss, "accuracy/val": val.accuracy}
         if self.gradient_norm:
             gradients = probe.gradients(pl_module, *probe.training_images(trainer, pl_module))
             over_epochs["optimizer/gradient_norm"] = probe.norm(gradients)
         _log(trainer, over_epochs, trainer.current_epoch + 1)
-        over_steps = {"loss_by_step/val": val.loss, "accuracy_by_step/val": val.accuracy}
-        _log(trainer, over_steps, trainer.global_step)
+        if val is not None:
+            over_steps = {"loss_by_step/val": val.loss, "accuracy_by_step/val": val.accuracy}
+            _log(trainer, over_steps, trainer.global_step)
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Log the test's means."""

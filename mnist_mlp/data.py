@@ -271,17 +271,20 @@ class MNISTDataModule(lightning.LightningDataModule):
         return Batches(records, rows, size, rank, processes)
 
     def train_dataloader(self) -> Batches | Chunks:
-        """Give the training batches of the trainer's epoch."""
-        batches = self.training_batches(self.trainer.current_epoch if self.trainer else 0)
+        """Give the training batches of the trainer's epoch, or always the same if it is to overfit some."""
+        same = self.trainer is None or self.trainer.overfit_batches  # type: ignore[attr-defined] # Lightning sets it
+        batches = self.training_batches(0 if same or self.trainer is None else self.trainer.current_epoch)
         return batches if self.steps_per_execution is None else Chunks(batches, self.steps_per_execution)
 
     def val_dataloader(self) -> Batches:
-        """Give the validation images as one batch."""
+        """Give the validation images as one batch, unless the trainer limits the batches."""
         assert self.training_records is not None, "setup() comes first"
-        return self._batches(self.training_records, self.protocol.validation(), VALIDATION)
+        whole = self.trainer is None or self.trainer.limit_val_batches == 1.0
+        return self._batches(self.training_records, self.protocol.validation(), VALIDATION if whole else self.batch)
 
     def test_dataloader(self) -> Batches:
-        """Give the test images as one batch."""
+        """Give the test images as one batch, unless the trainer limits the batches."""
         assert self.test_records is not None, "setup() comes first"
         rows = np.arange(len(self.test_records.labels))
-        return self._batches(self.test_records, rows, len(rows))
+        whole = self.trainer is None or self.trainer.limit_test_batches == 1.0
+        return self._batches(self.test_records, rows, len(rows) if whole else self.batch)

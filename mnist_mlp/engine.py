@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 import torch
 from jaxtyping import Int64
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -18,7 +18,7 @@ from mnist_mlp import kernel
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.averaging import Average
 from mnist_mlp.classifier import MNISTClassifier, Outputs
-from mnist_mlp.config import Config
+from mnist_mlp.config import Config, further_arguments
 from mnist_mlp.data import Chunk
 from mnist_mlp.kernel import Kernel, Steps, Unavailable
 from mnist_mlp.mlp import DIGITS, PIXELS
@@ -37,6 +37,32 @@ HOOKS_OF_A_STEP = (
     "on_before_optimizer_step",
     "on_before_zero_grad",
 )
+
+HONOURED = frozenset(
+    {
+        "benchmark",
+        "check_val_every_n_epoch",
+        "deterministic",
+        "enable_autolog_hparams",
+        "enable_model_summary",
+        "enable_progress_bar",
+        "inference_mode",
+        "limit_predict_batches",
+        "limit_test_batches",
+        "limit_val_batches",
+        "log_every_n_steps",
+        "max_time",
+        "min_epochs",
+        "model_registry",
+        "num_nodes",
+        "num_sanity_val_steps",
+        "profiler",
+        "reload_dataloaders_every_n_epochs",
+        "sync_batchnorm",
+        "use_distributed_sampler",
+    }
+)
+"""The further arguments of `lightning.Trainer` that mean the same where a training step has many optimizer steps."""
 
 
 class ChunkedClassifier(MNISTClassifier):
@@ -68,6 +94,7 @@ class ChunkedClassifier(MNISTClassifier):
                 return Graph(self, optimizer)
         except Unavailable as reason:
             log.info("slower: %s", reason)
+        log_that_threads_count(self.device)
         return Eager(self, optimizer, average)
 
     def _check_plain(self, average: Average | None) -> None:
@@ -85,6 +112,12 @@ class ChunkedClassifier(MNISTClassifier):
             if there:
                 raise Unavailable(f"the {title} does not know {what}")
 
+    def steps_of_the_run(self) -> int:
+        """Give the optimizer steps that the run will have taken at its end."""
+        batches: Any = self.trainer.train_dataloader
+        assert self.trainer.max_epochs is not None
+        return self.trainer.max_epochs * batches.steps
+
     def training_step(self, batch: Any) -> Outputs:
         """Take the steps.
 
@@ -99,8 +132,8 @@ class ChunkedClassifier(MNISTClassifier):
         # The last batch of an epoch may be smaller than the others.
         sizes = torch.full_like(steps.losses, batch.size)
         sizes[-1] = min(batch.size, len(batch.rows) - (done - 1) * batch.size)
-        loss_sum = steps.losses.sum(dtype=self.totals.sums.dtype)
-        self.totals.add(loss_sum, steps.correct.sum(), min(len(batch.rows), done * batch.size))
+        loss_sum = steps.losses.sum(dtype=self.training_totals.sums.dtype)
+        self.training_totals.add(loss_sum, steps.correct.sum(), min(len(batch.rows), done * batch.size))
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for count in (progress.total, progress.current):
             count.ready += done
@@ -255,6 +288,32 @@ def options(optimizer: Optimizer, **values: bool) -> Iterator[None]:
             group.update({name: options[name] for name in values if name in group})
 
 
+def is_foreign(callback: Callback) -> bool:
+    """Whether a callback is not this project's."""
+    return not type(callback).__module__.startswith(f"{__package__}.")
+
+
+def instructions(model: MNISTClassifier) -> str:
+    """Name the instruction set that takes a model's optimizer steps on the CPU; their last digits depend on it."""
+    steps = getattr(model, "take_steps", None)
+    return steps.instructions if isinstance(steps, Kernel) else torch.backends.cpu.get_cpu_capability()
+
+
+def log_that_threads_count(device: torch.device) -> None:
+    """Log that the numbers are those of a number of threads, as PyTorch's sums on the CPU are, unlike the kernel's."""
+    if device.type == "cpu":
+        log.info("PyTorch takes the optimizer steps: the last digits of the numbers depend on the number of threads")
+
+
+def wants_every_step(callback: Callback) -> bool:
+    """Whether a callback, other than this project's, does something at each optimizer step."""
+    if not is_foreign(callback):
+        return False
+    hooks = ((getattr(callback, hook), getattr(Callback, hook)) for hook in HOOKS_OF_A_STEP)
+    overridden = any(getattr(own, "__func__", own) is not plain for own, plain in hooks)
+    return overridden or isinstance(callback, GradientAccumulationScheduler)  # which changes what a step is
+
+
 def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: list[Callback]) -> int | None:
     """Give the optimizer steps of a chunk, or None where training is plain Lightning; a log line says why it must be.
 
@@ -263,24 +322,24 @@ def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: l
         trainer: made from it.
         callbacks: the configuration's own.
     """
-    wanted = config.trainer.steps_per_execution
+    wanted = config.trainer["steps_per_execution"]
     if wanted == 1:
+        log_that_threads_count(trainer.strategy.root_device)
         return None
-    foreign = [
-        callback
-        for callback in callbacks
-        if not type(callback).__module__.startswith(f"{__package__}.")
-        and any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in HOOKS_OF_A_STEP)
-    ]
+    foreign = [callback for callback in callbacks if wants_every_step(callback)]
+    arguments = sorted(further_arguments(config).keys() - HONOURED)
     reason = None
     if trainer.world_size > 1:
         reason = f"{trainer.world_size} processes"
-    elif config.trainer.precision != "32-true":
-        reason = f"precision {config.trainer.precision}"
+    elif config.trainer["precision"] != "32-true":
+        reason = f"precision {config.trainer['precision']}"
     elif foreign:
         reason = f"{type(foreign[0]).__name__} wants to see every optimizer step"
+    elif arguments:
+        reason = f"trainer.{arguments[0]} is for single optimizer steps"
     if reason:
         log.info("one optimizer step at a time, as plain Lightning: %s", reason)
+        log_that_threads_count(trainer.strategy.root_device)
         return None
     if wanted != "auto":
         return int(wanted)

@@ -46,11 +46,11 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Add the epoch, after its validation."""
-        train, val = pl_module.metrics["train"], pl_module.metrics["val"]
-        if not math.isfinite(val.loss):
+        train, val = pl_module.metrics["train"], pl_module.metrics.get("val")
+        if val is not None and not math.isfinite(val.loss):
             raise Diverged(f"the validation loss became {val.loss} in epoch {trainer.current_epoch + 1}")
         seconds = time.perf_counter() - self._epoch_started
-        self.epochs.append(Epoch(trainer.current_epoch + 1, seconds, *train, *val))
+        self.epochs.append(Epoch(trainer.current_epoch + 1, seconds, *train, *(val or (None, None))))
 
     def state_dict(self) -> dict[str, Any]:
         """Give the record as plain values."""

@@ -38,7 +38,7 @@ class NotebookRun:
 @cache
 def questions() -> dict[str, dict[str, Any]]:
     """Give each question's title, what it asks, what the notebook ran and answered."""
-    return json.loads((resources.files("mnist_mlp") / "lab.json").read_text())["questions"]
+    return json.loads((resources.files("mnist_mlp") / "lab.json").read_text(encoding="utf-8"))["questions"]
 
 
 @cache
@@ -55,7 +55,8 @@ def notebook_run_of(config: Config) -> NotebookRun | None:
     counts = what_counts(config)
     for run in notebook_runs():
         if (
-            counts["model"]
+            counts.keys() == {"model", "optimizer", "data", "epochs", "precision", "test"}  # nothing beyond the lab
+            and counts["model"]
             == {"hidden_sizes": run.ran["hidden"], "activation": run.ran["activation"], "init": "glorot"}
             and counts["optimizer"] == {**KERAS_ADAM, "lr": run.ran["lr"]}
             and counts["precision"] == "32-true"

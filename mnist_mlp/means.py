@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from mnist_mlp import files
 from mnist_mlp.config import Config
 from mnist_mlp.runs import Result, Run, completed
 from mnist_mlp.statistics import summarize
@@ -43,7 +43,7 @@ def write(configs: list[Config]) -> None:
     """
     for run in {run.id: run for run in map(Run, configs)}.values():
         if any(logger["_target_"] == TENSORBOARD for logger in run.config.logger.values()):
-            with FileLock(run.runs_dir / ".locks" / f"{run.id}-mean"):
+            with files.lock(run.runs_dir / ".locks" / f"{run.id}-mean"):
                 _write(run.folder.parent)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
@@ -10,30 +10,33 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from omegaconf import OmegaConf
 
-from mnist_mlp.config import Config, identity
+from mnist_mlp import files
+from mnist_mlp.config import Config, identity, is_observer
+from mnist_mlp.problem import Problem
 
 SCHEMA = 1
 RECORD = "result.json"
 
-Status = Literal["completed", "diverged", "failed", "interrupted"]
+Status = Literal["completed", "limited", "diverged", "failed", "interrupted"]
 
 
 @dataclass
 class Epoch:
     """An epoch's record: losses in nats, accuracies as fractions, and the time of its training and validation.
 
-    The training figures are means over the epoch's samples while the weights changed.
+    The training figures are means over the epoch's samples while the weights changed. Those of the validation are None
+    where a limited run left it out.
     """
 
     epoch: int
     seconds: float
     train_loss: float
     train_accuracy: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
 
 
 @dataclass
@@ -41,7 +44,8 @@ class Result:
     """The one record of a run that everything downstream reads: `result.json`.
 
     Attributes:
-        status: completed, diverged (a loss became NaN or infinite), failed or interrupted.
+        status: completed, limited (an argument of the Trainer cut it short), diverged (a loss became NaN or infinite),
+            failed or interrupted.
         reason: of a status other than completed.
         epochs: the first is 1.
         test: loss in nats and accuracy as a fraction; None if the run ended before it, or `test=none`.
@@ -72,7 +76,7 @@ class Result:
     @property
     def finished(self) -> bool:
         """Whether the run is not trained again."""
-        return self.status in ("completed", "diverged")
+        return self.status in ("completed", "limited", "diverged")
 
 
 class Run:
@@ -84,7 +88,7 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.id = identity(config)
-        self.runs_dir = Path(config.runs_dir).expanduser()
+        self.runs_dir = Path(config.runs_dir)
         self.folder = self._find()
 
     def _find(self) -> Path:
@@ -99,20 +103,36 @@ class Run:
         The operating system takes the lock from a process that is killed.
         """
         locks = self.runs_dir / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / self.id):  # two labels of one configuration at once: the first names the folder
+        with files.lock(locks / self.id):  # two labels of one configuration at once: the first names the folder
             self.folder = self._find()
-            self.folder.parent.mkdir(exist_ok=True)
-        lock = FileLock(locks / f"{self.id}-seed{self.config.seed}")
+            files.make_folder(self.folder.parent)
+        held = files.lock(locks / f"{self.id}-seed{self.config.seed}")
         try:
-            lock.acquire(timeout=0)
+            held.acquire(timeout=0)
         except Timeout:
             waiting()
-            lock.acquire()
+            held.acquire()
         try:
             yield
         finally:
-            lock.release()
+            held.release()
+
+    @contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Put what the folder has aside, and back if a `Problem` ends what begins anew."""
+        aside = self.folder.with_name(f".{self.folder.name}.replaced")
+        shutil.rmtree(aside, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(aside)
+        try:
+            yield
+        except Problem:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if aside.exists():
+                aside.rename(self.folder)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def began(self) -> float:
         """When the run was last begun, as a file's time; 0 if it never was."""
@@ -135,30 +155,22 @@ class Run:
 
     def begin(self) -> None:
         """Make the folder and write `config.yaml`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._write("config.yaml", OmegaConf.to_yaml(OmegaConf.structured(self.config)))
+        files.make_folder(self.folder)
+        files.write(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(self.config)))
 
     def configuration(self) -> str:
         """Read `config.yaml`."""
-        return (self.folder / "config.yaml").read_text()
+        return (self.folder / "config.yaml").read_text(encoding="utf-8")
 
     def write(self, result: Result) -> None:
         """Write `result.json` all at once."""
-        self._write(RECORD, json.dumps(asdict(result), indent=1, allow_nan=False) + "\n")
-
-    def _write(self, name: str, text: str) -> None:
-        partial = self.folder / f"{name}.partial"
-        with partial.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.folder / name)
+        files.write(self.folder / RECORD, json.dumps(asdict(result), indent=1, allow_nan=False) + "\n")
 
 
 def read(record: Path) -> Result | None:
     """Read a record; None if there is none that is whole and of this version."""
     try:
-        found = json.loads(record.read_text())
+        found = json.loads(record.read_text(encoding="utf-8"))
         result = Result(**found | {"epochs": [Epoch(**epoch) for epoch in found["epochs"]]})
         return result if _is(result, Result) and _agrees(result) else None
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
@@ -190,9 +202,11 @@ def _agrees(result: Result) -> bool:
         return True
     epochs, config = len(result.epochs), result.config
     tested = set() if config.get("test") == "none" else {"loss", "accuracy"}
-    stops_early = config.get("patience") is not None
+    # A callback that counts, as EarlyStopping does, may end a run.
+    stops_early = config.get("patience") is not None or not all(map(is_observer, config.get("callbacks", {}).values()))
     ended = 0 < epochs <= config["epochs"] if stops_early else epochs == config["epochs"]
-    return ended and (result.test or {}).keys() == tested
+    validated = all(epoch.val_accuracy is not None and epoch.val_loss is not None for epoch in result.epochs)
+    return ended and validated and (result.test or {}).keys() == tested
 
 
 def completed(variant: Path) -> dict[Path, Result]:

@@ -50,8 +50,9 @@ class Snapshots(Callback):
     def on_test_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Keep the logits of the test, which is one batch, unless other processes have a share of it."""
-        self._tested: Tensor | None = outputs if trainer.world_size == 1 else None
+        """Keep the logits of the test if they are those of all images."""
+        labels = trainer.datamodule.test_records.labels  # type: ignore[attr-defined] # Lightning sets it
+        self._tested: Tensor | None = outputs if len(outputs) == len(labels) else None
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Look at the network after the last epoch."""

@@ -110,7 +110,9 @@ def on_test(result: Result) -> float:
 
 def on_validation(result: Result) -> float:
     """Give the validation accuracy of the last epoch as a fraction."""
-    return result.epochs[-1].val_accuracy
+    accuracy = result.epochs[-1].val_accuracy
+    assert accuracy is not None
+    return accuracy
 
 
 def seconds(result: Result) -> float:

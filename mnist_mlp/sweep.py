@@ -12,7 +12,11 @@ from tqdm import tqdm
 from mnist_mlp.config import Config
 from mnist_mlp.runs import Result, Run
 
-Outcome = Literal["completed", "reused", "diverged", "interrupted", "failed", "not run"]
+Outcome = Literal["completed", "reused", "limited", "diverged", "interrupted", "failed", "not run"]
+
+
+ENDED = ("completed", "reused", "limited", "diverged")
+"""The outcomes of jobs that have a result."""
 
 
 class Sweep:
@@ -50,7 +54,8 @@ class Sweep:
             run = Run(config)
             result = run.result()
             accuracy = f"{result.test['accuracy']:8.2%}" if result and result.test and outcome != "failed" else " " * 8
-            reason = f"  {result.reason}" if result and result.reason and outcome in ("failed", "diverged") else ""
+            told = outcome in ("failed", "limited", "diverged")
+            reason = f"  {result.reason}" if told and result and result.reason else ""
             lines.append(f"{outcome:<11}  {accuracy}  {run.folder}{reason}")
         counts = Counter(outcomes)
         total = ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
@@ -72,7 +77,7 @@ class Sweep:
                 runs = [Run(config) for config in self.configs]
                 outcomes = self.outcomes()
                 done = [
-                    outcome in ("completed", "reused", "diverged") or (outcome == "failed" and run.result() != before)
+                    outcome in ENDED or (outcome == "failed" and run.result() != before)
                     for run, outcome, before in zip(runs, outcomes, self.before, strict=True)
                 ]
                 begun = [run.began() >= self.began for run in runs]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mnist_mlp.config import Config
 from mnist_mlp.history import History
 from mnist_mlp.lab import NotebookRun
-from mnist_mlp.runs import Result, Run
+from mnist_mlp.runs import Epoch, Result, Run
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ class Terminal(Callback):
         """Begin the bar."""
         batches: Any = trainer.train_dataloader
         self.bar = tqdm(
-            total=batches.steps,
+            total=trainer.num_training_batches if pl_module.automatic_optimization else batches.steps,
             desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
             unit="step",
             leave=False,
-            disable=not (self.show and sys.stderr.isatty()),
+            disable=not (self.show and sys.stderr.isatty()) or trainer.progress_bar_callback is not None,
         )
 
     def on_train_batch_end(
@@ -52,22 +52,19 @@ class Terminal(Callback):
         """End the bar and log the epoch's line."""
         self.bar.close()
         epoch = self.history.epochs[-1]
-        log.info(
-            "epoch %*d/%d  %6.1f s   train loss %.4f accuracy %6.2f%%   validation loss %.4f accuracy %6.2f%%",
-            len(str(trainer.max_epochs)),
-            epoch.epoch,
-            trainer.max_epochs,
-            epoch.seconds,
-            epoch.train_loss,
-            100 * epoch.train_accuracy,
-            epoch.val_loss,
-            100 * epoch.val_accuracy,
-        )
+        number = f"epoch {epoch.epoch:{len(str(trainer.max_epochs))}}/{trainer.max_epochs}  {epoch.seconds:6.1f} s"
+        log.info("%s", "   ".join([number, *_figures(epoch)]))
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Take the bar away."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _figures(epoch: Epoch) -> Iterator[str]:
+    yield f"train loss {epoch.train_loss:.4f} accuracy {epoch.train_accuracy:7.2%}"
+    if epoch.val_loss is not None and epoch.val_accuracy is not None:
+        yield f"validation loss {epoch.val_loss:.4f} accuracy {epoch.val_accuracy:7.2%}"
 
 
 class Shown(logging.StreamHandler[Any]):
@@ -77,6 +74,16 @@ class Shown(logging.StreamHandler[Any]):
         """Say what is wrong, the stream itself aside."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
+
+
+class Reports(logging.Handler):
+    """Passes on what Lightning's profilers and model summaries report."""
+
+    LOGGERS = ("lightning.pytorch.callbacks.model_summary", "lightning.pytorch.profilers.profiler")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record as this package's own."""
+        log.log(record.levelno, "%s", record.getMessage())
 
 
 @contextmanager
@@ -91,10 +98,15 @@ def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     handlers: list[logging.Handler] = [Shown(sys.stdout) if show else logging.NullHandler()]
     package.handlers += handlers
+    reports = Reports()
+    for name in Reports.LOGGERS:
+        logging.getLogger(name).addHandler(reports)
+        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).propagate = False
 
     def open_file() -> None:
         assert run is not None
-        handlers.append(logging.FileHandler(run.folder / "train.log"))
+        handlers.append(logging.FileHandler(run.folder / "train.log", encoding="utf-8"))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         package.addHandler(handlers[-1])
 
@@ -102,6 +114,9 @@ def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
         yield open_file
     finally:
         package.setLevel(level)
+        for name in Reports.LOGGERS:
+            logging.getLogger(name).removeHandler(reports)
+            logging.getLogger(name).propagate = True
         for handler in handlers:
             package.removeHandler(handler)
             handler.close()
@@ -122,10 +137,9 @@ def heading(config: Config, device: str) -> str:
 def table(result: Result, notebook: NotebookRun | None) -> str:
     """Lay out a run's last figures, with the notebook's beside them where it ran the same."""
     last = result.epochs[-1]
-    rows = [
-        ("train", last.train_loss, last.train_accuracy),
-        ("validation", last.val_loss, last.val_accuracy),
-    ]
+    rows = [("train", last.train_loss, last.train_accuracy)]
+    if last.val_loss is not None and last.val_accuracy is not None:
+        rows.append(("validation", last.val_loss, last.val_accuracy))
     if result.test:
         rows.append(("test", result.test["loss"], result.test["accuracy"]))
     if notebook is None:

@@ -4,15 +4,15 @@ import inspect
 import logging
 import os
 import random
-import shutil
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning
@@ -20,22 +20,33 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar, Timer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
-from mnist_mlp import checkpoint, engine, loggers, machine, terminal
+from mnist_mlp import checkpoint, engine, foreign, loggers, machine, ranks, terminal
 from mnist_mlp.averaging import Average
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.config import Config, one_line
+from mnist_mlp.config import Config, further_arguments, one_line, shown
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.history import Diverged, History, Stopped
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.problem import Problem
+from mnist_mlp.resuming import Resuming
 from mnist_mlp.runs import SCHEMA, Result, Run, Status
 from mnist_mlp.scheduler import Progress
 
 log = logging.getLogger(__name__)
+
+LIMITS: dict[str, float] = {
+    "check_val_every_n_epoch": 1,
+    "fast_dev_run": 0,
+    "limit_test_batches": 1.0,
+    "limit_train_batches": 1.0,
+    "limit_val_batches": 1.0,
+    "overfit_batches": 0,
+}
+"""Arguments of `lightning.Trainer` that leave out a part of the images, and their values that leave out none."""
 
 
 def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) -> float:
@@ -54,27 +65,39 @@ def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) 
         KeyboardInterrupt: the user ended the run; its result says so.
         Stopped: a watcher ended it.
     """
+    if config.trainer.get("fast_dev_run"):
+        with TemporaryDirectory() as folder:
+            return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers))
+    return _accuracy(_train_or_reuse(config, show, watchers))
+
+
+def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) -> Result:
     run = Run(config)
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # a process that Lightning has started beside the first
+    if ranks.is_follower(config.trainer.get("num_nodes", 1)):
         with terminal.logging_to(None, show=False):
-            return _accuracy(_train(config, run, show=False, first_process=False))
+            return _train(config, run, show=False, first_process=False)
     with ExitStack() as stack:
         open_log = stack.enter_context(terminal.logging_to(run, show))
-        if _finished(config, run) is None:
-            _check(config, run)
-        stack.enter_context(run.held(lambda: log.info("waits for %s", run.folder)))
         result = _finished(config, run)
         if result is None:
+            with isolated(config):
+                _check(config, run)
+            stack.enter_context(run.held(lambda: log.info("waits for %s", run.folder)))
+            result = _finished(config, run)
+        if result is None:
             if config.overwrite or not _can_go_on(run):
-                shutil.rmtree(run.folder, ignore_errors=True)
+                stack.enter_context(run.replacing())
             run.begin()
             open_log()
             result = _train(config, run, show, first_process=True, watchers=watchers)
         else:
-            log.info("%s before: %s", result.status, run.folder)
+            log.info("%s before: %s (overwrite=true trains it again)", result.status, run.folder)
+        if result.status == "limited":
+            log.info("limited: %s", result.reason)
         if result.epochs:
-            log.info("\n%s\n%s\n", terminal.table(result, notebook_run_of(config)), run.folder)
-    return _accuracy(result)
+            place = "fast_dev_run keeps no record" if config.trainer.get("fast_dev_run") else run.folder
+            log.info("\n%s\n%s\n", terminal.table(result, notebook_run_of(config)), place)
+    return result
 
 
 def _finished(config: Config, run: Run) -> Result | None:
@@ -84,10 +107,15 @@ def _finished(config: Config, run: Run) -> Result | None:
 
 def _check(config: Config, run: Run) -> None:
     # Makes everything once before the run's folder is touched, or what overwrite=true is to replace.
+    callbacks = []
     for name, callback in config.callbacks.items():
         with _naming(f"callbacks.{name}"):
-            if not isinstance(_callback(callback, config), Callback):
+            made = _callback(callback, config)
+            if not isinstance(made, Callback):
                 raise TypeError(f"no lightning.Callback; callbacks.{name}._target_ is the name of one")
+            if problem := foreign.problem_of(made, config):
+                raise TypeError(problem)
+            callbacks.append(made)
     for name, logger in config.logger.items():
         with _naming(f"logger.{name}"):
             made = instantiate(logger, _convert_="all")
@@ -104,7 +132,7 @@ def _check(config: Config, run: Run) -> None:
     with _naming("augmentation"):
         if config.augmentation and not callable(instantiate(config.augmentation)):
             raise TypeError("no function of images and a seed; augmentation._target_ is the name of a class of them")
-    _trainer(config, run, [], [])
+    _trainer(config, run, [], callbacks)
     MNISTDataModule(**asdict(config.data)).prepare_data()
 
 
@@ -117,7 +145,8 @@ def _naming(key: str) -> Iterator[None]:
 
 
 def _accuracy(result: Result) -> float:
-    return result.epochs[-1].val_accuracy if result.epochs else float("nan")
+    accuracy = result.epochs[-1].val_accuracy if result.epochs else None
+    return float("nan") if accuracy is None else accuracy
 
 
 def _can_go_on(run: Run) -> bool:
@@ -136,17 +165,18 @@ def _can_go_on(run: Run) -> bool:
 def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: Sequence[Callback] = ()) -> Result:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     history = History()
-    with isolated(config):
+    with isolated(config, first_process):
         callbacks = callbacks_of(config)
         chosen = [logger(run=run) for logger in instantiate(config.logger, _convert_="all").values()]
-        trainer = _trainer(
-            config, run, chosen, [*_averaging(config), history, *callbacks, *watchers, terminal.Terminal(history, show)]
-        )
+        own = [Resuming(), *_averaging(config), history]
+        trainer = _trainer(config, run, chosen, [*own, *callbacks, *watchers, terminal.Terminal(history, show)])
         steps = engine.steps_per_execution(config, trainer, callbacks)
         classifier = MNISTClassifier if steps is None else engine.ChunkedClassifier
         model = classifier(
             asdict(config.model), config.optimizer, config.scheduler, config.label_smoothing, config.gradient_clip
         )
+        # Before a checkpoint is loaded into it, which would otherwise be rounded, and before its weights are averaged.
+        trainer.precision_plugin.convert_module(model)
         augmentation = instantiate(config.augmentation) if config.augmentation else None
         data = MNISTDataModule(**asdict(config.data), augmentation=augmentation, steps_per_execution=steps)
         log.info("%s", terminal.heading(config, _device(trainer)))
@@ -190,8 +220,32 @@ def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: 
             raise
         except Exception as error:
             record("failed", f"{type(error).__name__}: {error}")
+            if trainer.global_step == 0 and (further_arguments(config) or any(map(engine.is_foreign, callbacks))):
+                # What the user has added cannot begin.
+                raise Problem(f"trainer or callbacks: {type(error).__name__}: {one_line(str(error))}") from error
             raise
-        return record("completed")
+        limit = _limit(config, trainer, history)
+        return record("limited", limit) if limit else record("completed")
+
+
+def _limit(config: Config, trainer: lightning.Trainer, history: History) -> str | None:
+    # What cut the run short: an argument of the Trainer, or a callback that stopped it within an epoch.
+    arguments = further_arguments(config)
+    for name, unlimited in LIMITS.items():
+        value = arguments.get(name, unlimited)
+        if value != unlimited or (name.startswith("limit_") and isinstance(value, int)):  # 1 is one batch, 1.0 all
+            return f"{name}={shown(value)}"
+    whole = trainer.is_last_batch or not history.epochs
+    if len(history.epochs) == config.epochs and whole:
+        return None
+    if 0 <= trainer.max_steps <= trainer.global_step:
+        return f"max_steps={trainer.max_steps}"
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+    if any(left is not None and left <= 0 for left in (timer.time_remaining() for timer in timers)):
+        return "the time is over"
+    if not history.epochs:
+        return "stopped before its first epoch"
+    return None if whole else f"stopped within epoch {len(history.epochs)}"
 
 
 def callbacks_of(config: Config) -> list[Callback]:
@@ -212,11 +266,19 @@ def _fit_and_test(
         trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
         if tested == "none":
             return None
-        weights = run.checkpoints / "best.ckpt" if tested == "best" else None
-        trainer.test(model, data, ckpt_path=weights, verbose=False, weights_only=True)
+        # As Lightning counts where all epochs are done; it does not where a run goes on that had stopped early.
+        epochs: Any = trainer.fit_loop.epoch_progress.current
+        epochs.completed = epochs.processed
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined] # Lightning sets it
+            if not last.exists():  # stopped before its first epoch
+                return None
+            # What is kept is tested. Lightning's own way to load it would also put the record of the epochs back.
+            model.load_state_dict(checkpoint.read(run.checkpoints / f"{tested}.ckpt")["state_dict"])
+        trainer.test(model, data, verbose=False)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from stop
-    return dict(model.metrics["test"]._asdict())
+    tests = model.metrics.get("test")
+    return dict(tests._asdict()) if tests else None
 
 
 def _trainer(config: Config, run: Run, chosen: list[Logger], callbacks: list[Callback]) -> lightning.Trainer:
@@ -225,26 +287,23 @@ def _trainer(config: Config, run: Run, chosen: list[Logger], callbacks: list[Cal
     ends: list[Callback] = []
     if config.patience is not None:
         ends.append(EarlyStopping("val_accuracy", mode="max", patience=config.patience))
-    try:
-        return lightning.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=config.trainer.devices,
-            strategy=config.trainer.strategy,
-            precision=config.trainer.precision,  # type: ignore[arg-type] # the schema has its valid names
-            max_epochs=config.epochs,
-            logger=chosen,
-            callbacks=[*callbacks, *ends, *checkpoints],
-            default_root_dir=run.folder,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            log_every_n_steps=1,
-            num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,  # each epoch has an order of its own
-            use_distributed_sampler=False,  # the data module gives each process its share
-            plugins=[LightningEnvironment()],  # in a job of Slurm too, a run starts its processes itself
-        )
-    except MisconfigurationException as error:
-        raise Problem(f"trainer: {' '.join(str(error).split())}") from error
+    own = {
+        "max_epochs": config.epochs,
+        "logger": chosen,
+        "callbacks": [*callbacks, *ends, *checkpoints],
+        "default_root_dir": run.folder,
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+        "enable_model_summary": False,
+        "log_every_n_steps": 1,
+        "num_sanity_val_steps": 0,
+        "reload_dataloaders_every_n_epochs": 1,  # each epoch has an order of its own
+        "use_distributed_sampler": False,  # the data module gives each process its share
+    }
+    given = {name: value for name, value in config.trainer.items() if name not in ("threads", "steps_per_execution")}
+    with _naming("trainer"):
+        made = instantiate(given, _convert_="all")
+        plugins = [LightningEnvironment(), *(made.pop("plugins", None) or [])]  # a run starts its processes itself
+        return lightning.Trainer(**(own | made), plugins=plugins)
 
 
 def _averaging(config: Config) -> list[Callback]:
@@ -263,17 +322,29 @@ def _checkpoint(run: Run, name: str, monitor: str | None) -> ModelCheckpoint:
 
 
 @contextmanager
-def isolated(config: Config) -> Iterator[None]:
-    """Seed everything and set the threads for one run, and put back afterwards what was there before."""
+def isolated(config: Config, first_process: bool = True) -> Iterator[None]:
+    """Seed everything and set the threads for one run, and put back afterwards what was there before.
+
+    Args:
+        config: of the run.
+        first_process: whether this is the run's only process, or the one that starts the others.
+    """
     python, numpy, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
     in_main_thread = threading.current_thread() is threading.main_thread()
     interrupt = signal.getsignal(signal.SIGINT)  # Lightning ignores Ctrl-C after the first
     of_threads = threading.excepthook
-    gpus = [] if config.trainer.accelerator == "cpu" else list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
+    gpus = [] if config.trainer["accelerator"] == "cpu" else list(range(torch.cuda.device_count()))
+    leading = ranks.leading(config.trainer.get("num_nodes", 1)) if first_process else nullcontext()
+    with leading, torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
+        if first_process:
+            rank_zero_only.rank = 0  # type: ignore[attr-defined] # Lightning has read a scheduler's variables when it was imported
         # Lightning 2.6 with torch 2.14; nothing a user could do about.
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as it should
         warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message=r"`ModelCheckpoint\(monitor='val_accuracy'\)` could not find")
+        warnings.filterwarnings("ignore", message="It is recommended to use `self.log")  # they are means already
         warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
         torch.manual_seed(config.seed)
@@ -281,7 +352,7 @@ def isolated(config: Config) -> Iterator[None]:
         random.seed(config.seed)
         # What torch takes by itself is less where jobs of a sweep share the cores.
         own = min(threads, machine.cores())
-        torch.set_num_threads(own if config.trainer.threads == "auto" else config.trainer.threads)
+        torch.set_num_threads(own if config.trainer["threads"] == "auto" else config.trainer["threads"])
         threading.excepthook = _without_disks(of_threads)
         try:
             yield
@@ -289,6 +360,8 @@ def isolated(config: Config) -> Iterator[None]:
             random.setstate(python)
             np.random.set_state(numpy)
             torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+            torch.backends.cudnn.benchmark = benchmark
             threading.excepthook = of_threads
             if in_main_thread:
                 signal.signal(signal.SIGINT, interrupt)
@@ -313,6 +386,7 @@ def _hardware(trainer: lightning.Trainer, model: MNISTClassifier) -> dict[str, A
         "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "cpu": machine.processor(),
+        "instructions": engine.instructions(model) if device.type == "cpu" else None,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "processes": trainer.world_size,

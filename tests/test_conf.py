@@ -20,7 +20,7 @@ from mnist_mlp.training import callbacks_of
 
 GROUPS = [
     *("model", "activation", "optimizer", "scheduler", "regularization", "data", "augmentation", "trainer"),
-    *("logger", "callbacks", "experiment"),
+    *("logger", "callbacks", "experiment", "debug"),
 ]
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 QUESTIONS = [path.stem for path in sorted((ROOT / "conf" / "question").glob("*.yaml"))]
@@ -65,7 +65,7 @@ def test_every_job_of_every_question_trains(
     overrides = [text for text in job if not text.startswith("question=")]
     assert command(*overrides, *SHORT, f"data={protocol}") == 0
     (record,) = (tmp_path / "runs").glob("*/seed0/result.json")
-    assert json.loads(record.read_text())["status"] == "completed"
+    assert json.loads(record.read_text(encoding="utf-8"))["status"] == "completed"
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -80,13 +80,13 @@ def test_every_question_compares_with_the_baseline_over_three_seeds(question: st
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_question_says_what_is_varied_what_is_fixed_and_what_the_notebook_did(question: str) -> None:
-    header = (ROOT / "conf" / "question" / f"{question}.yaml").read_text()
+    header = (ROOT / "conf" / "question" / f"{question}.yaml").read_text(encoding="utf-8")
     for word in ("# Varied: ", "# Fixed: ", "# The notebook: "):
         assert word in header
 
 
 def test_every_run_of_the_notebook_is_an_experiment_and_every_experiment_as_asked_matches_the_question() -> None:
-    lab = json.loads((ROOT / "mnist_mlp" / "lab.json").read_text())["questions"]
+    lab = json.loads((ROOT / "mnist_mlp" / "lab.json").read_text(encoding="utf-8"))["questions"]
     with composing():
         experiments = {
             path.stem: typed(compose([f"experiment={path.stem}"])) for path in (ROOT / "conf/experiment").glob("*.yaml")

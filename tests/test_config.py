@@ -36,7 +36,11 @@ def test_the_baseline_has_nothing_wrong_with_it() -> None:
         ("width=0", "width=0: width is a whole number from 1 to 10,000"),
         ("seed=-1", "seed=-1: seed is a whole number from 0 to 4,294,967,295"),
         ("test=bset", "test=bset: test is one of last, best, none; did you mean best?"),
-        ("optimizer.betas=[0.9,1]", "optimizer.betas=[0.9,1]: optimizer.betas is a number of at least 0 and below 1"),
+        (
+            "optimizer.betas=[0.9,1]",
+            "optimizer.betas=[0.9,1]: "
+            "optimizer.betas is a list of numbers of at least 0 and below 1, as in [0.9,0.999]",
+        ),
         ("trainer.devices=many", "trainer.devices=many: trainer.devices is a whole number of at least 1 or auto"),
     ],
 )

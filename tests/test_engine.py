@@ -7,6 +7,7 @@ from typing import Any, Literal
 import lightning
 import pytest
 import torch
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback
@@ -20,6 +21,9 @@ from mnist_mlp.data import Chunk, MNISTDataModule
 
 Command = Callable[..., int]
 Way = Literal["plain", "double", "eager", "kernel"]
+
+ARITHMETIC = ("relu", "leaky_relu", "softsign")
+"""The activations without a function of the mathematics library, in which glibc rounds less well than PyTorch."""
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "momentum", "rmsprop"]
 EAGER = "CXX=no-such-compiler"
@@ -96,7 +100,7 @@ def test_after_500_steps_all_ways_are_as_near_to_double_precision(
         rounding = root_mean_square(plain - exact)
         assert 0 < rounding < 5e-6
         assert root_mean_square(eager - exact) < 2 * rounding
-        assert root_mean_square(compiled - exact) < 2 * rounding
+        assert root_mean_square(compiled - exact) < (2 if activation in ARITHMETIC else 5) * rounding
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -304,7 +308,7 @@ def test_a_compiler_that_fails_is_as_good_as_none(
 
 def test_the_kernel_is_compiled_once_for_all_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     compiler = tmp_path / "compiler"
-    compiler.write_text(f'#!/bin/sh\necho called >> {tmp_path}/calls\nexec g++ -O0 "$@"\n')
+    compiler.write_text(f'#!/bin/sh\necho called >> {tmp_path}/calls\nexec g++ -O0 "$@"\n', encoding="utf-8")
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setattr(kernel, "user_cache_path", lambda name: tmp_path / name)
@@ -312,7 +316,7 @@ def test_the_kernel_is_compiled_once_for_all_runs(monkeypatch: pytest.MonkeyPatc
         kernel.compiled.cache_clear()
         kernel.compiled("SGD")
     kernel.compiled.cache_clear()
-    assert (tmp_path / "calls").read_text() == "called\n"
+    assert (tmp_path / "calls").read_text(encoding="utf-8") == "called\n"
     assert [path.suffix for path in (tmp_path / "mnist_mlp").iterdir()] == [".so"]
 
 
@@ -346,6 +350,44 @@ def test_one_step_per_execution_is_plain_lightning_and_no_line_says_so(
     monkeypatch.setattr(engine, "ChunkedClassifier", None)
     assert command("epochs=1", "data.steps_per_epoch=2", "trainer=cpu", "trainer.steps_per_execution=1") == 0
     assert "plain Lightning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "depends"),
+    [
+        ([], False),
+        (["trainer.steps_per_execution=1"], True),
+        (["trainer.precision=64-true"], True),
+        (["model.dropout=0.1"], True),
+        (["optimizer._target_=torch.optim.NAdam"], True),
+    ],
+)
+def test_a_line_says_where_the_numbers_depend_on_the_number_of_threads(
+    overrides: list[str], depends: bool, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel.compiled.cache_clear()
+    assert command("epochs=1", "data.steps_per_epoch=2", "trainer=cpu", *overrides) == 0
+    line = "PyTorch takes the optimizer steps: the last digits of the numbers depend on the number of threads"
+    assert capsys.readouterr().out.splitlines().count(line) == depends
+
+
+def test_the_readme_promises_the_same_weights_with_any_number_of_threads_of_the_kernel_alone() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    (sentence,) = (text for text in readme.split(". ") if "any number of threads" in text)
+    assert sentence.startswith("Where the compiled kernel takes the optimizer steps, the weights are the same")
+    assert "where PyTorch takes them, only with the same number, and the run's log says so" in sentence
+
+
+@pytest.mark.parametrize("overrides", [["trainer.steps_per_execution=1"], ["model.dropout=0.1"]])
+def test_where_pytorch_takes_the_steps_a_run_repeats_to_the_bit_with_the_same_number_of_threads(
+    overrides: list[str], command: Command, tmp_path: Path
+) -> None:
+    found = []
+    for _ in range(2):
+        line = ["epochs=1", "data.steps_per_epoch=20", "trainer=cpu", "trainer.threads=2", "overwrite=true"]
+        assert command(*line, *overrides) == 0
+        found.append(weights(tmp_path / "runs"))
+    assert all(torch.equal(found[0][name], values) for name, values in found[1].items())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
