@@ -1,17 +1,24 @@
 """The command lines of the scripts: what is wrong with one is said in one line, with status 2. Free of torch."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, Self
 
 from mnist_mlp.config import nearest
 
 
 class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, with the nearest name that is right."""
+
+    @classmethod
+    def of(cls, documentation: str | None) -> Self:
+        """Make the parser of a script from its documentation, which is None under `python -OO`."""
+        return cls(description=(documentation or "").partition("\n")[0], allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """End with status 2."""
@@ -25,7 +32,14 @@ class Parser(argparse.ArgumentParser):
 
 @contextmanager
 def read_or_not() -> Iterator[None]:
-    """End with status 141 where who reads the output goes away, as `head` does; what is left of it goes nowhere."""
+    """Let output that nobody can read end no command with a traceback.
+
+    What the encoding of standard output lacks is written as escapes. The status is 141 where who reads the output goes
+    away, as `head` does; what is left of it goes nowhere. It is 2, with a line, where a name cannot be written in the
+    encoding of the file system or in UTF-8.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             yield
@@ -34,6 +48,11 @@ def read_or_not() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except UnicodeEncodeError as error:
+        text = ascii(error.object[error.start : error.end])
+        right = "with PYTHONUTF8=1 before the command, names are UTF-8 whatever the locale"
+        print(f"{text} cannot be written as {error.encoding}; {right}", file=sys.stderr)
+        sys.exit(2)
 
 
 def one_of(names: tuple[str, ...]) -> Any:
@@ -51,6 +70,11 @@ def some_of(names: tuple[str, ...]) -> Any:
     """Make the type of an option that takes some of some names, with commas."""
     one = one_of(names)
     return lambda text: list(dict.fromkeys(one(word.strip()) for word in text.split(",")))
+
+
+def path(text: str) -> Path:
+    """Read the path of a file or folder, in which ~ is the home directory."""
+    return Path(os.path.expanduser(text))
 
 
 def whole_number(text: str) -> int:

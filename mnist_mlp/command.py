@@ -17,8 +17,10 @@ from typing import Any, NamedTuple, cast
 
 import yaml
 from hydra import version
+from hydra._internal.core_plugins import file_config_source
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
@@ -28,13 +30,29 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from mnist_mlp import synonyms
 from mnist_mlp.arguments import Parser, read_or_not
-from mnist_mlp.config import Config, describe, keys, label, nearest, one_line, problems, shown
+from mnist_mlp.config import (
+    LIGHTNING,
+    TRAINER,
+    Config,
+    Numbers,
+    describe,
+    keys,
+    label,
+    nearest,
+    one_line,
+    problem_of_trainer,
+    problems,
+    shown,
+)
 from mnist_mlp.problem import Problem
+from mnist_mlp.runs import Run
 from mnist_mlp.sweep import Sweep
 
 PACKAGE = Path(__file__).resolve().parent
@@ -44,11 +62,38 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 EXTRAS = {"joblib": "parallel", "slurm": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """The extra of this package that brings each launcher."""
 
+PACKAGES = {
+    "experiment": "_global_",
+    "question": "_global_",
+    "regularization": "_global_",
+    "debug": "_global_",
+    "activation": "model",
+}
+"""The groups whose files set keys elsewhere, and where."""
+
 MODULES = {"mlflow": ("mlflow", "sqlalchemy", "alembic"), "wandb": ("wandb",)}
 """What each logger needs, and the extra of the same name brings."""
 
 
 version.setbase("1.3")
+OmegaConf.register_new_resolver("expanduser", os.path.expanduser, replace=True)
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Configuration files, of which the first line counts in those too that begin with a byte order mark.
+
+    Hydra keeps this class instead of its own, as it was registered first under the same name.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file."""
+        result = super().load_config(config_path)
+        text = (Path(self.path) / self._normalize_file_name(config_path)).read_text(encoding="utf-8-sig")
+        result.header = self._get_header_dict(text)
+        return result
+
+
+SourcesRegistry.instance().register(FileConfigSource)
 
 
 def main() -> None:
@@ -56,8 +101,10 @@ def main() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed, as by >&-
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 # for as long as the process lives
-    arguments = Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args()
     try:
+        if problems := problems_of_dashes(sys.argv[1:]):
+            raise Problem("\n".join(problems))
+        arguments = Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args()
         if problem := problem_of_flags(arguments):
             raise Problem(problem)
         with read_or_not(), composing(arguments.config_dir) as hydra:
@@ -74,11 +121,24 @@ def main() -> None:
         sys.exit(status)
 
 
+def problems_of_dashes(arguments: list[str]) -> list[str]:
+    """List the arguments that are keys with dashes before them, as in --epochs 10."""
+    names = {name for name, _ in keys()} | {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra", "search"}
+    found = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, _, value = argument.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        name = synonyms.KEYS.get(name, name)
+        if flag.startswith("--") and name in names:
+            found.append(f"{flag}: keys have no dashes; write {name}={value or following or 'VALUE'}")
+    return found
+
+
 def problem_of_flags(arguments: argparse.Namespace) -> str | None:
     """Say what is wrong with Hydra's flags."""
     if arguments.config_path is not None or arguments.config_name is not None:
         return "--config-path and --config-name are not taken; --config-dir adds a folder of your own files"
-    if arguments.config_dir is not None and not Path(arguments.config_dir).is_dir():
+    if arguments.config_dir is not None and not Path(os.path.expanduser(arguments.config_dir)).is_dir():
         return f"--config-dir {arguments.config_dir}: there is no such folder"
     if arguments.experimental_rerun is not None:
         return "--experimental-rerun is not taken; the same command line takes a run up where it was"
@@ -173,6 +233,10 @@ def run(composed: DictConfig) -> float:
 def labelled(composed: DictConfig, hydra_config: Any) -> Config:
     """Resolve a job's configuration, with the label of its folder as its name, and what was chosen from groups."""
     config, choices = typed(composed), hydra_config.runtime.choices
+    if (started := hydra_config.runtime.cwd) != os.getcwd():  # hydra.job.chdir=true has moved the job
+        config.runs_dir = os.path.join(started, config.runs_dir)
+        if config.data.dir is not None:
+            config.data.dir = os.path.join(started, os.path.expanduser(config.data.dir))
     experiment, question = choices.get("experiment"), choices.get("question")
     config.name = label(config, reference(experiment))
     config.chosen = {"model": choices["model"], "question": question_of(config.name, question)}
@@ -217,13 +281,27 @@ def composing(config_dir: str | None = None) -> Iterator[Hydra]:
     """Let `compose` find the configuration files, those of `config_dir` too."""
     search_path = create_config_search_path(str(CONF))
     if config_dir is not None:  # what is there is added, and hides nothing
-        search_path.prepend("command-line", f"file://{Path(config_dir).absolute()}", SearchPathQuery("schema"))
+        folder = Path(os.path.expanduser(config_dir)).absolute()
+        check_names(folder)
+        search_path.prepend("command-line", f"file://{folder}", SearchPathQuery("schema"))
     hydra = Hydra.create_main_hydra2("train", search_path)
     try:
         yield hydra
     finally:
         GlobalHydra.instance().clear()
         HydraConfig.instance().cfg = None
+
+
+def check_names(folder: Path) -> None:
+    """Look for files of the user's that ours hide.
+
+    Raises:
+        Problem: there is one; the message names both.
+    """
+    for own in sorted(folder.rglob("*.yaml")):
+        ours = CONF / own.relative_to(folder)
+        if ours.exists() and not ours.samefile(own):
+            raise Problem(f"{own}: it is hidden by {ours}, which has the same name; give it another")
 
 
 def loader() -> ConfigLoader:
@@ -252,7 +330,9 @@ def typed(composed: DictConfig) -> Config:
     with open_dict(composed):
         composed.pop("hydra", None)
     with in_one_line():
-        return cast(Config, OmegaConf.to_object(composed))
+        config = cast(Config, OmegaConf.to_object(composed))
+    config.runs_dir = os.path.expanduser(config.runs_dir)
+    return config
 
 
 @cache
@@ -297,8 +377,11 @@ def check(arguments: argparse.Namespace) -> Launch:
             HydraConfig.instance().set_config(composed)  # for values that refer to it, as in ${hydra:job.name}
             sweeps = arguments.multirun or composed.hydra.mode == RunMode.MULTIRUN
             config = typed(composed)
-            lines = problems(config) + problems_of_folders(config, composed, sweeps)
+            lines = problems(config)
+            if sweeps or lines or not is_finished(labelled(composed, composed.hydra)):
+                lines += problems_of_folders(config, composed, sweeps)
             lines += problems_of_devices(config, sweeps) + problems_of_loggers(config)
+            lines += problems_of_hydra(composed) + problems_of_debugging(config, sweeps)
             found += [line for line in lines if line not in found]
             if not found:
                 configs.append(labelled(composed, composed.hydra))
@@ -382,24 +465,53 @@ def problem_of_override(override: Override, known: DictConfig) -> str | None:
         return None  # composing it shows whether it is right
     if loader().get_group_options(name):
         return problem_of_options(name, values)
+    parent, _, word = name.rpartition(".")
     if override.is_add() or override.is_force_add():
+        if parent == "trainer" and word not in {**TRAINER, **LIGHTNING}:
+            return problem_of_trainer(word)
         open_groups = tuple(f"{key}." for key, declared in keys() if "dict" in str(declared.type))
         return None if name.startswith(open_groups) else f"{override.input_line}: no key can be added there"
-    parent, _, word = name.rpartition(".")
     siblings = OmegaConf.select(known, parent) if parent else known
     if not isinstance(siblings, DictConfig) or word not in siblings:
+        if name in synonyms.KEYS or name in synonyms.ANSWERS or (parent == "trainer" and word in LIGHTNING):
+            return f"{override.input_line or name}: there is no key {name}; {counterpart(name, override, known)}"
         names = [*(key for key, _ in keys()), *loader().list_groups("")]
         if isinstance(siblings, DictConfig):
             names += [f"{parent}.{sibling!s}" for sibling in siblings]
         return f"{override.input_line or name}: there is no key {name}{nearest(name, names)}"
+    declared = dict(keys()).get(name)
+    if declared and (problem := problem_of_form(override, declared)):
+        return problem
     for value in values:
         if OmegaConf.is_dict(siblings[word]) and not isinstance(value, dict):
             return f"{override.input_line}: {name} has keys of its own; set one of them, as in {name}.KEY=VALUE"
+        if declared and name == "test" and isinstance(value, bool):
+            return f"{override.input_line}: {synonyms.ANSWERS['evaluate']}; test is {describe(declared)}"
         try:
             OmegaConf.update(known.copy(), name, value)
         except (OmegaConfBaseException, AttributeError):  # the latter for keys within a null
-            declared = dict(keys()).get(name)
             return f"{name}={shown(value)}: {name} is {describe(declared) if declared else 'of another kind'}"
+    return None
+
+
+def counterpart(name: str, override: Override, known: DictConfig) -> str:
+    """Say what is here for what another tool has."""
+    if name in synonyms.ANSWERS:
+        return synonyms.ANSWERS[name]
+    key = synonyms.KEYS.get(name, name)
+    added = "" if OmegaConf.select(known, key, default=MISSING) != MISSING else "+"
+    value = (override.input_line or "").partition("=")[2]
+    return f"write {added}{key}={value or 'VALUE'}"
+
+
+def problem_of_form(override: Override, declared: Any) -> str | None:
+    """Say whether a number has a comma for its point, or a list lacks its brackets."""
+    line, valid = override.input_line or "", declared.metadata["valid"]
+    name, _, text = line.partition("=")
+    if isinstance(valid, Numbers) and valid.several and re.fullmatch(r"\d+(,\d+)*", text):
+        return f"{line}: {name} is a list; write '{name}=[{text}]'"
+    if isinstance(valid, Numbers) and not valid.whole and re.fullmatch(r"-?0,\d+|-?\d+,0\d*", text):
+        return f"{line}: decimals take a point; write {name}={text.replace(',', '.')}"
     return None
 
 
@@ -422,6 +534,12 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
     return None
 
 
+def is_finished(config: Config) -> bool:
+    """Whether a job only reads its result."""
+    result = None if config.overwrite else Run(config).result()
+    return result is not None and result.finished
+
+
 def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> list[str]:
     """Say whether the runs, or what Hydra writes, cannot be written where they should be."""
     name = "hydra.sweep.dir" if sweeps else "hydra.run.dir"
@@ -433,7 +551,7 @@ def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> l
 
 def problems_of_folder(path: str, name: str = "runs_dir") -> list[str]:
     """Say whether a folder cannot be written to."""
-    folder = Path(path).expanduser().absolute()
+    folder = Path(os.path.expanduser(path)).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
@@ -450,12 +568,32 @@ def problem_of_package(package: str, composed: DictConfig) -> str | None:
 
 def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
     """Say whether several devices are asked for in a sweep."""
-    if not sweeps or not (config.trainer.strategy == "ddp" or config.trainer.devices not in (1, "auto")):
+    devices = config.trainer["devices"]
+    if not sweeps or not (config.trainer["strategy"] == "ddp" or devices not in (1, "auto")):
         return []
     # Lightning starts the other processes of a run by its command line, which would start the whole sweep again.
-    return [
-        f"trainer.devices={config.trainer.devices}: several devices train one run, not a sweep; launch its jobs singly"
-    ]
+    return [f"trainer.devices={devices}: several devices train one run, not a sweep; launch its jobs singly"]
+
+
+def problems_of_hydra(composed: DictConfig) -> list[str]:
+    """Say what is asked of Hydra that it does not do here."""
+    for path in composed.hydra.searchpath or []:
+        if path.startswith("file://"):
+            check_names(Path(path.removeprefix("file://")))
+    found = []
+    if composed.hydra.verbose:
+        found.append("hydra.verbose: not supported; a run logs to train.log in its folder")
+    for group in ("job_logging", "hydra_logging"):
+        if composed.hydra[group] != {"version": 1, "root": None, "disable_existing_loggers": False}:
+            found.append(f"hydra.{group}: not supported; a run logs to train.log in its folder")
+    return found
+
+
+def problems_of_debugging(config: Config, sweeps: bool) -> list[str]:
+    """Say that a run without a record is no job of a sweep."""
+    if sweeps and config.trainer.get("fast_dev_run"):
+        return ["trainer.fast_dev_run: it leaves no record, which a sweep needs; launch a single run"]
+    return []
 
 
 def problems_of_loggers(config: Config) -> list[str]:
@@ -498,6 +636,8 @@ def problem_of_composition(error: Exception) -> str:
         return f"{where}{group}={option}: {group} is one of {', '.join(error.options)}{nearest(option, error.options)}"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         name, declared = cause.full_key, dict(keys()).get(cause.full_key)
+        if name in PACKAGES:
+            return f"{where or f'a file of {name}: '}its first line has to be # @package {PACKAGES[name]}"
         if declared is None:
             return f"{where}there is no key {name}{nearest(name, (known for known, _ in keys()))}"
         return f"{where}{name} is {describe(declared)}; {str(cause).splitlines()[0]}"

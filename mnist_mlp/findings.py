@@ -89,7 +89,7 @@ def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
         table(trials).to_csv(partial, index=False)
     path = search.folder / "README.md"
     with whole(path) as partial:
-        partial.write_text("\n".join(lines) + "\n")
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 

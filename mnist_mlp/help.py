@@ -53,7 +53,8 @@ def text(loader: ConfigLoader, questions_folder: Path, program: str) -> str:
         if "." not in name and not OmegaConf.is_config(defaults[name])
     }
     questions = {
-        path.stem: path.read_text().splitlines()[1].removeprefix("# ") for path in sorted(questions_folder.iterdir())
+        path.stem: path.read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
+        for path in sorted(questions_folder.iterdir())
     }
     return TEMPLATE.format(
         examples=_table(examples), groups=_table(groups), keys=_table(plain), questions=_table(questions)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from mnist_mlp import files
 from mnist_mlp.problem import Problem
 from mnist_mlp.runs import Run
 
@@ -43,13 +43,15 @@ def mlflow(run: Run, experiment: str = "mnist_mlp", tracking_uri: str | None = N
     from mlflow.tracking import MlflowClient
     from sqlalchemy.exc import SQLAlchemyError
 
+    from mnist_mlp.database import sqlite
+
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new database is no news
     here = run.runs_dir.absolute()
-    uri = tracking_uri or f"sqlite:///{here / 'mlflow.db'}"
+    uri = tracking_uri or sqlite(here / "mlflow.db")
     artifacts = None if tracking_uri else (here / "mlflow").as_uri()
     tag = f"{run.id}-seed{run.config.seed}"
     try:
-        with FileLock(here / ".locks" / "mlflow"):  # of jobs beside each other, the first makes the experiment
+        with files.lock(here / ".locks" / "mlflow"):  # of jobs beside each other, the first makes the experiment
             client = MlflowClient(uri)
             found = client.get_experiment_by_name(experiment)
             number = found.experiment_id if found else client.create_experiment(experiment, artifacts)

@@ -108,7 +108,7 @@ def _is_users_own(raw: Path, directory: Path) -> bool:
 
 def _is_as_stamped(raw: Path) -> bool:
     try:
-        return json.loads((raw / STAMP).read_text()) == _stamp(raw)
+        return json.loads((raw / STAMP).read_text(encoding="utf-8")) == _stamp(raw)
     except (OSError, ValueError):
         return False
 
@@ -171,5 +171,5 @@ def _unpack(raw: Path) -> None:
 
 def _write_stamp(raw: Path) -> None:
     partial = raw / f"{STAMP}.partial"
-    partial.write_text(json.dumps(_stamp(raw)))
+    partial.write_text(json.dumps(_stamp(raw)), encoding="utf-8")
     partial.replace(raw / STAMP)

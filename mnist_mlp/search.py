@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from optuna.trial import FrozenTrial, TrialState
 
 from mnist_mlp.config import Config, shown
+from mnist_mlp.database import sqlite
 from mnist_mlp.history import Stopped
 from mnist_mlp.problem import Problem
 from mnist_mlp.space import Space
@@ -54,7 +55,7 @@ class Search:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = optuna.storages.RDBStorage(
-                f"sqlite:///{file}",
+                sqlite(file),
                 engine_kwargs={"connect_args": {"timeout": 60}},  # seconds that a process waits for another
                 heartbeat_interval=HEARTBEAT,
                 heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(

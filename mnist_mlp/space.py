@@ -1,5 +1,6 @@
 """The space of a search: a file of conf/search, read and checked. Free of torch."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -71,7 +72,7 @@ def read(name: str) -> Space:
         Problem: there is none, or something in it is wrong; the message names it.
     """
     folder = command.CONF / "search"
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    path = Path(os.path.expanduser(name)) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
         names = sorted(each.stem for each in folder.glob("*.yaml"))
         raise Problem(f"{name}: there is no such search; there are {', '.join(names)}{nearest(name, names)}")

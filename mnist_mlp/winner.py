@@ -98,5 +98,5 @@ def experiment(search: Search) -> Path:
     path = search.folder / "experiment" / f"{name}.yaml"
     path.parent.mkdir(exist_ok=True)
     with whole(path) as partial:
-        partial.write_text("\n".join(lines).rstrip() + "\n")
+        partial.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return path

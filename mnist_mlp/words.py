@@ -8,7 +8,7 @@ from typing import Any
 
 from mnist_mlp.config import Config
 from mnist_mlp.runs import Result
-from mnist_mlp.statistics import Comparison, Summary, Verdict
+from mnist_mlp.statistics import Comparison, Summary
 from mnist_mlp.study import Variant
 
 LANGUAGES = ("en", "es")
@@ -43,11 +43,6 @@ def probability(p: float) -> str:
     return "—" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def epoch_seconds(result: Result) -> float:
-    """Give the time of an epoch, in seconds."""
-    return result.fit_seconds / len(result.epochs)
-
-
 def unbroken(value: object) -> object:
     """Keep the sizes of a network on one line."""
     return re.sub(r"(?<=\d)-(?=\d)", "\N{NON-BREAKING HYPHEN}", value) if type(value) is str else value
@@ -60,9 +55,10 @@ class Words:
         files = resources.files("mnist_mlp")
         texts = json.loads((files / "report_texts.json").read_text(encoding="utf-8"))
         self.texts: dict[str, Any] = texts[language]
-        self.claims: dict[str, list[Verdict]] = texts["claims"]
-        self.targets: dict[str, float] = texts["targets"]
-        self.questions = json.loads((files / "lab.json").read_text())["questions"] | self.texts["questions"]
+        self.claims: dict[str, dict[str, Any]] = texts["claims"]
+        self.questions = (
+            json.loads((files / "lab.json").read_text(encoding="utf-8"))["questions"] | self.texts["questions"]
+        )
 
     def about(self, question: str) -> dict[str, str]:
         """Give a question's title, what it asks, and the notebook's answer."""
@@ -95,4 +91,5 @@ class Words:
         """Describe what a run was trained on."""
         hardware = result.hardware
         device = hardware.get("gpu") or hardware.get("cpu") or hardware.get("device")
+        device = ", ".join(filter(None, (device, hardware.get("instructions"))))  # older records have none
         return self.texts["hardware"].format(device, hardware.get("cores", "?"), hardware.get("threads", "?"))

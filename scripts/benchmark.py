@@ -25,7 +25,7 @@ from typing import Any
 from contenders import CONTENDERS, STEPS
 
 from mnist_mlp import machine
-from mnist_mlp.arguments import Parser, read_or_not, some_of, whole_number
+from mnist_mlp.arguments import Parser, path, read_or_not, some_of, whole_number
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "train.py"), "trainer=cpu"]
@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--batches", type=some_of(batches), default=list(batches), help=f"some of {','.join(batches)}")
     parser.add_argument("--contenders", type=some_of(names), default=list(names), help=f"some of {','.join(names)}")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of benchmark.json and benchmark.md")
+    parser.add_argument("--out", type=path, default=ROOT / "docs", help="folder of benchmark.json and benchmark.md")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = arguments.out / "benchmark.json"

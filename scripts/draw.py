@@ -48,6 +48,9 @@ def serve(arguments: argparse.Namespace) -> None:
         Problem: the port is taken, or there is no such run.
     """
     with listen(arguments.port) as listening:
+        number = listening.getsockname()[1]
+        # At once: a browser that comes while the networks are loaded waits for the answer.
+        print(f"http://{HOST}:{number}/ (Ctrl-C ends it)", flush=True)
         from predict import probabilities
         from werkzeug.serving import make_server
 
@@ -61,11 +64,9 @@ def serve(arguments: argparse.Namespace) -> None:
             return [probabilities(network.model, [digit])[0] for network in networks]
 
         application = Application([network.name for network in networks], classify)
-        number = listening.getsockname()[1]
         server = make_server(
             HOST, number, application, threaded=True, request_handler=QuietHandler, fd=listening.fileno()
         )
-        print(f"http://{HOST}:{number}/ (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()
         finally:
@@ -74,11 +75,10 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Read the command line, load the networks, serve."""
-    assert __doc__
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser.of(__doc__)
     parser.add_argument("run", metavar="RUN", help="folder of a run, its label, a checkpoint, or best")
     parser.add_argument("other", metavar="RUN2", nargs="?", help="one to be shown beside it")
-    parser.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
     parser.add_argument("--port", type=port, default=8028, help="of 127.0.0.1; 0 takes any that is free (8028)")
     arguments = parser.parse_args()
     try:

@@ -6,24 +6,24 @@ python scripts/evaluate.py runs/baseline-acf8c16a/seed0/checkpoints/best.ckpt --
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
 from mnist_mlp import evaluation, trained
-from mnist_mlp.arguments import Parser, read_or_not
+from mnist_mlp.arguments import Parser, path, read_or_not
 from mnist_mlp.drawings import png
 from mnist_mlp.export import whole
 from mnist_mlp.problem import Problem
 
 
 def main() -> None:
-    """Read the command line, evaluate, write the picture, print."""
-    assert __doc__
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    """Read the command line, evaluate, print, write the picture; exit with status 1 if --picture cannot be."""
+    parser = Parser.of(__doc__)
     parser.add_argument("run", metavar="RUN", help="a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
-    parser.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--picture", type=Path, help="PNG of the surest mistakes (mistakes.png in the run's folder)")
+    parser.add_argument("--picture", type=path, help="PNG of the surest mistakes (mistakes.png in the run's folder)")
     arguments = parser.parse_args()
     try:
         network = trained.load(arguments.run, arguments.runs_dir)
@@ -31,17 +31,30 @@ def main() -> None:
         if picture.suffix.lower() != ".png":
             raise Problem(f"--picture {picture}: a picture's name ends in .png")
         found = evaluation.evaluate(network)
-        with whole(picture) as partial:
-            partial.write_bytes(png(found.mistakes))
     except Problem as problem:
         print(problem, file=sys.stderr)
         sys.exit(2)
+    not_written = write(found, picture)
     if arguments.json:
-        print(json.dumps(evaluation.summary(network, found) | {"picture": str(picture)}, indent=1, allow_nan=False))
+        shown = {"picture": None if not_written else str(picture)}
+        print(json.dumps(evaluation.summary(network, found) | shown, indent=1, allow_nan=False))
     else:
-        print(f"{evaluation.table(network, found)}\n\n{picture}")
+        print(evaluation.table(network, found) + ("" if not_written else f"\n\n{picture}"))
     if network.recorded and not found.agrees(network.recorded):
         print("the figures differ from the recorded ones by more than the rounding of float32", file=sys.stderr)
+    if not_written:
+        print(not_written, file=sys.stderr)
+        sys.exit(1 if arguments.picture else 0)
+
+
+def write(found: evaluation.Evaluation, picture: Path) -> Problem | None:
+    """Write the picture, or give the reason why it cannot be written: the figures are worth having all the same."""
+    try:
+        with whole(picture) as partial:
+            partial.write_bytes(png(found.mistakes))
+    except Problem as problem:
+        return problem
+    return None
 
 
 if __name__ == "__main__":

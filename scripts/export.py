@@ -4,23 +4,22 @@ python scripts/export.py q05/seed0 --format onnx
 python scripts/export.py best --format safetensors --out digits.safetensors
 """
 
+import os
 import sys
-from pathlib import Path
 
 from mnist_mlp import export, trained
-from mnist_mlp.arguments import Parser, one_of, read_or_not
+from mnist_mlp.arguments import Parser, one_of, path, read_or_not
 from mnist_mlp.problem import Problem
 
 
 def main() -> None:
     """Read the command line, find the network, write the file."""
-    assert __doc__
     formats = tuple(export.FORMATS)
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser.of(__doc__)
     parser.add_argument("run", metavar="RUN", help="a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
     parser.add_argument("--format", type=one_of(formats), required=True, help=f"one of {', '.join(formats)}")
-    parser.add_argument("--out", type=Path, help="the file (LABEL-seedN.SUFFIX in the current folder)")
-    parser.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
+    parser.add_argument("--out", type=path, help="the file (LABEL-seedN.SUFFIX in the current folder)")
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     arguments = parser.parse_args()
     try:

@@ -43,7 +43,7 @@ def launch(runs_dir: Path, *more: str, memory: int | None = None) -> "subprocess
         line,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
         preexec_fn=limit,
     )
@@ -68,7 +68,7 @@ def finished(runs_dir: Path) -> dict[str, Any]:
 
     found = {}
     for path in sorted(runs_dir.glob("*/seed*/result.json")):
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         if record["status"] == "completed":
             weights = torch.load(path.parent / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
             epochs = [{name: value for name, value in each.items() if name != "seconds"} for each in record["epochs"]]
@@ -206,8 +206,7 @@ FAULTS: dict[str, Callable[[Path, dict[str, Any], int, random.Random], str]] = {
 
 def main() -> None:
     """Read the command line, break, compare; exit with status 1 at the first promise that is not kept."""
-    assert __doc__
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser.of(__doc__)
     parser.add_argument("--kills", type=whole_number, default=30, help="times that a sweep is killed (30)")
     parser.add_argument("--faults", type=some_of(tuple(FAULTS)), default=list(FAULTS), help=f"of {','.join(FAULTS)}")
     parser.add_argument("--seed", type=whole_number, default=1, help="of the random moments and places (1)")

@@ -144,7 +144,7 @@ def picture(predictions: list[Prediction], path: Path) -> None:
 
 def png(text: str) -> Path:
     """Read the name of a picture to be written."""
-    path = Path(text)
+    path = Path(os.path.expanduser(text))
     if path.suffix.lower() != ".png":
         raise argparse.ArgumentTypeError(f"{text}: its name has to end with .png")
     if path.is_dir() or not path.absolute().parent.is_dir():
@@ -195,11 +195,16 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def main() -> None:
     """Read the command line, load the network, look at the images."""
-    assert __doc__
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser.of(__doc__)
     parser.add_argument("run", metavar="RUN", help="folder of a run, its label, a checkpoint, or best")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="an image, a folder of images, or a .npy array")
-    parser.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
+    parser.add_argument(
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        type=os.path.expanduser,
+        help="an image, a folder of images, or a .npy array",
+    )
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
     parser.add_argument("--json", action="store_true", help="print all ten probabilities as JSON")
     parser.add_argument("--show", metavar="FILE.png", type=png, help="write a picture of what the network saw")
     arguments = parser.parse_args()

@@ -7,12 +7,13 @@ Overrides that the runs were trained with follow after `--`, as in `-- epochs=10
 """
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
 
 try:
-    from mnist_mlp.arguments import Parser, one_of, read_or_not, some_of, whole_number
+    from mnist_mlp.arguments import Parser, one_of, path, read_or_not, some_of, whole_number
     from mnist_mlp.problem import Problem
     from mnist_mlp.report import write
     from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, gather
@@ -22,20 +23,20 @@ except ModuleNotFoundError as error:
     sys.exit(2)
 
 
-def parser(description: str, seeds: int | None) -> Parser:
+def parser(documentation: str | None, seeds: int | None) -> Parser:
     """Make the parser that report.py and reproduce.py share.
 
     Args:
-        description: what the script does.
+        documentation: of the script.
         seeds: how many there are if the user does not say; None means those found.
     """
-    made = Parser(description=description, allow_abbrev=False)
+    made = Parser.of(documentation)
     found = "those there are" if seeds is None else str(seeds)
     made.add_argument("--questions", type=some_of(QUESTIONS), help="as in q01,q05; all if it is not given")
     made.add_argument("--seeds", type=whole_number, default=seeds, help=f"their number, from seed 0 on ({found})")
     made.add_argument("--protocol", type=one_of((*PROTOCOLS, "both")), help="mnist, notebook or both")
-    made.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
-    made.add_argument("--out", type=Path, help="folder of the report (report, in the folder of the runs)")
+    made.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
+    made.add_argument("--out", type=path, help="folder of the report (report, in the folder of the runs)")
     made.add_argument("--language", type=one_of(LANGUAGES), default="en", help="en or es (en)")
     made.add_argument("overrides", nargs="*", help="after --: overrides of train.py, the same for all runs")
     return made
@@ -55,7 +56,7 @@ def make(study: Study, arguments: argparse.Namespace, script: str) -> None:
     if not any(study.results()):
         asked = f" of {', '.join(arguments.questions)}" if arguments.questions else ""
         raise Problem(f"{arguments.runs_dir}: there are no runs{asked}; python scripts/reproduce.py trains them")
-    folder = arguments.out or Path(arguments.runs_dir).expanduser() / "report"
+    folder = arguments.out or Path(arguments.runs_dir) / "report"
     try:
         write(study, folder, shlex.join(["python", f"scripts/{script}", *sys.argv[1:]]), arguments.language)
     except OSError as error:
@@ -65,8 +66,7 @@ def make(study: Study, arguments: argparse.Namespace, script: str) -> None:
 
 def main() -> None:
     """Read the command line, find the runs, write."""
-    assert __doc__
-    arguments = parser(__doc__.splitlines()[0], seeds=None).parse_args()
+    arguments = parser(__doc__, seeds=None).parse_args()
     seeds = None if arguments.seeds is None else range(arguments.seeds)
     try:
         study = gather(

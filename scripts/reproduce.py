@@ -40,8 +40,7 @@ def train(study: Study) -> Sweep:
 
 def main() -> None:
     """Read the command line, train, write the report; exit with status 1 if a run has failed."""
-    assert __doc__
-    arguments = parser(__doc__.splitlines()[0], SEEDS).parse_args()
+    arguments = parser(__doc__, SEEDS).parse_args()
     on_the_cpu = [] if any(text.startswith("trainer=") for text in arguments.overrides) else ["trainer=cpu"]
     try:
         if found := problems_of_folder(arguments.runs_dir):

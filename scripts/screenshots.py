@@ -21,7 +21,7 @@ try:
     from PIL import Image
     from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
-    from mnist_mlp.arguments import Parser, read_or_not
+    from mnist_mlp.arguments import Parser, path, read_or_not
     from mnist_mlp.problem import Problem
 except ModuleNotFoundError as error:
     print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
@@ -40,7 +40,7 @@ def tensorboard(runs_dir: Path) -> Iterator[str]:
     """
     load_first = ["--load_fast=false", "--reload_interval=0", "--reload_task=blocking"]
     command = [sys.executable, "-m", "tensorboard.main", f"--logdir={runs_dir}", "--port=0", *load_first]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
     assert server.stderr
     try:
         said = ["it says nothing"]
@@ -211,11 +211,10 @@ def photograph(page: Page, address: str, folder: Path) -> None:
 
 def main() -> None:
     """Read the command line, start TensorBoard and a browser, take the pictures."""
-    assert __doc__
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of the runs (runs)")
+    parser = Parser.of(__doc__)
+    parser.add_argument("--runs-dir", type=path, default=Path("runs"), help="folder of the runs (runs)")
     shown = Path("docs/screenshots")
-    parser.add_argument("--out", type=Path, default=shown, help=f"folder of the pictures ({shown})")
+    parser.add_argument("--out", type=path, default=shown, help=f"folder of the pictures ({shown})")
     arguments = parser.parse_args()
     try:
         for variant in ("baseline", "q05"):

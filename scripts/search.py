@@ -13,20 +13,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mnist_mlp import command, machine
-from mnist_mlp.arguments import Parser, read_or_not, whole_number
+from mnist_mlp.arguments import Parser, path, read_or_not, whole_number
 from mnist_mlp.problem import Problem
 from mnist_mlp.space import read
 
 
 def main() -> None:
     """Read the command line, search, confirm, write."""
-    assert __doc__
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser.of(__doc__)
     parser.add_argument("space", metavar="SPACE", help="a name in conf/search, or a YAML file")
     parser.add_argument("--trials", type=whole_number, help="of the whole study (as its file says)")
     parser.add_argument("--jobs", type=whole_number, default=1, help="processes on the study; they share the cores (1)")
     parser.add_argument("--fresh", type=whole_number, default=5, help="fresh seeds to train the winner with (5)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of the runs (runs)")
+    parser.add_argument("--runs-dir", type=path, default=Path("runs"), help="folder of the runs (runs)")
     arguments = parser.parse_args()
     missing = [name for name in ("optuna", "matplotlib") if find_spec(name) is None]
     if missing:

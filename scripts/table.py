@@ -3,11 +3,11 @@
 python scripts/table.py experiment=beyond "experiment=beyond epochs=30"
 """
 
+import os
 import sys
-from pathlib import Path
 
 try:
-    from mnist_mlp.arguments import Parser, read_or_not
+    from mnist_mlp.arguments import Parser, path, read_or_not
     from mnist_mlp.problem import Problem
     from mnist_mlp.table import find, markdown, runs
 except ModuleNotFoundError as error:
@@ -17,11 +17,10 @@ except ModuleNotFoundError as error:
 
 def main() -> None:
     """Read the command line, find the runs, write and print."""
-    assert __doc__
-    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser.of(__doc__)
     parser.add_argument("overrides", nargs="+", metavar="OVERRIDES", help="of train.py, all of a row in one argument")
-    parser.add_argument("--runs-dir", default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every run there, too")
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
+    parser.add_argument("--csv", type=path, metavar="FILE", help="write every run there, too")
     arguments = parser.parse_args()
     try:
         found = find(arguments.overrides, arguments.runs_dir)

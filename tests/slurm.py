@@ -60,12 +60,12 @@ def cluster() -> Iterator[dict[str, str]]:
         host = socket.gethostname().split(".")[0]
         controller, daemon = free_ports()
         text = CONFIGURATION.format(folder=folder, host=host, controller=controller, daemon=daemon)
-        (folder / "slurm.conf").write_text(text)
+        (folder / "slurm.conf").write_text(text, encoding="utf-8")
         (folder / "state").mkdir()
         (folder / "spool").mkdir()
 
         def start(*command: str) -> None:
-            log = stack.enter_context((folder / f"{command[0]}.log").open("w"))
+            log = stack.enter_context((folder / f"{command[0]}.log").open("w", encoding="utf-8"))
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             stack.callback(process.wait, timeout=30)
             stack.callback(process.terminate)
@@ -77,7 +77,9 @@ def cluster() -> Iterator[dict[str, str]]:
         try:
             _wait_for("idle", ["sinfo", "--noheader", "--format=%T"], environment)
         except TimeoutError as error:
-            raise TimeoutError("\n".join([str(error), *(path.read_text() for path in folder.glob("*.log"))])) from None
+            raise TimeoutError(
+                "\n".join([str(error), *(path.read_text(encoding="utf-8") for path in folder.glob("*.log"))])
+            ) from None
         stack.callback(_end_jobs, environment)
         yield environment
 
@@ -90,7 +92,7 @@ def _end_jobs(environment: dict[str, str]) -> None:
 def _wait_for(output: str, command: list[str], environment: dict[str, str]) -> None:
     deadline = time.monotonic() + 60
     while True:
-        process = subprocess.run(command, env=environment, capture_output=True, text=True)
+        process = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
         if process.returncode == 0 and process.stdout.strip() == output:
             return
         if time.monotonic() > deadline:

@@ -242,9 +242,9 @@ SCRIPT = "import mnist_mlp.arguments as ours, sys\nwith ours.read_or_not():\n  p
 def test_an_output_that_nobody_reads_is_no_fault(line: str, status: int, tmp_path: Path) -> None:
     train, short = f"{sys.executable} {ROOT / 'train.py'}", " ".join([*SHORT, "callbacks=none"])
     line = line.format(train=train, short=short, runs=tmp_path) + "; exit ${PIPESTATUS[0]}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (status, "")
-    records = [json.loads(path.read_text())["status"] for path in tmp_path.glob("*/seed0/result.json")]
+    records = [json.loads(path.read_text(encoding="utf-8"))["status"] for path in tmp_path.glob("*/seed0/result.json")]
     assert records == ["completed"] * ("runs_dir" in line)
 
 
@@ -264,7 +264,7 @@ def test_a_mistake_in_an_experiment_file_is_one_line_and_status_2(
     command: Command, content: str, line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{content}\n")
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{content}\n", encoding="utf-8")
     assert command("--config-dir", str(tmp_path), "experiment=mine") == 2
     output = capsys.readouterr()
     assert output.err.count("\n") == 1
@@ -276,7 +276,7 @@ def test_an_experiment_file_of_the_users_is_found_and_labels_its_run(
     command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\nbatch: 60\n")
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\nbatch: 60\n", encoding="utf-8")
     assert command("--config-dir", str(tmp_path), "experiment=mine", *SHORT) == 0
     assert "runs/mine,steps_per_epoch=2,epochs=1-" in capsys.readouterr().out
 
@@ -284,7 +284,7 @@ def test_an_experiment_file_of_the_users_is_found_and_labels_its_run(
 def test_a_folder_of_the_users_files_adds_to_ours_and_hides_none(
     command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "config.yaml").write_text("batch: 0\n")
+    (tmp_path / "config.yaml").write_text("batch: 0\n", encoding="utf-8")
     assert command("--config-dir", str(tmp_path), "--cfg", "job") == 0
     assert "batch: 100" in capsys.readouterr().out
 
@@ -297,7 +297,7 @@ def test_help_configuration_and_mistakes_need_no_torch(arguments: list[str]) -> 
         "except SystemExit: pass\n"
         "assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, encoding="utf-8", cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
@@ -312,4 +312,4 @@ def test_help_names_every_group_key_and_question(command: Command, capsys: pytes
 
 
 def test_the_entry_point_is_short() -> None:
-    assert len((ROOT / "train.py").read_text().splitlines()) <= 15
+    assert len((ROOT / "train.py").read_text(encoding="utf-8").splitlines()) <= 15

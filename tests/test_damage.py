@@ -173,11 +173,11 @@ def test_a_run_goes_on_to_the_same_end_whatever_became_of_its_logs_and_config_ya
     made: Made, data: st.DataObject
 ) -> None:
     run = a_run(made.unfinished())
-    config = (run / "config.yaml").read_text()
+    config = (run / "config.yaml").read_text(encoding="utf-8")
     spoil(data, data.draw(unused(run)))
     assert launch(SWEEP, made.runs) == (0, "")
     faults.check(made.runs, made.numbers, whole=True)
-    assert (run / "config.yaml").read_text() == config
+    assert (run / "config.yaml").read_text(encoding="utf-8") == config
     shown, usual, name = curves(made.runs), made.curves.copy(), str(run.relative_to(made.runs))
     assert shown.pop(name)["test/accuracy"] == usual.pop(name)["test/accuracy"]
     assert shown == usual

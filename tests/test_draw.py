@@ -16,6 +16,7 @@ import pytest
 from conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+ADDRESS = r"http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\n"
 TRAINED = ["epochs=2", "trainer=cpu", "callbacks=none", "logger=none"]
 
 
@@ -26,7 +27,7 @@ def draw(*arguments: str | int, code: str = "") -> "subprocess.Popen[str]":
         run = f"import runpy, sys; {code}; sys.path.insert(0, 'scripts'); sys.argv[0] = 'draw.py'; "
         start = [sys.executable, "-c", f"{run}runpy.run_path('scripts/draw.py', run_name='__main__')"]
     return subprocess.Popen(
-        [*start, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*start, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     )
 
 
@@ -52,7 +53,7 @@ def served(runs: Path) -> Iterator[int]:
     assert server.stdout
     assert server.stderr
     said = server.stdout.readline()
-    found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\n", said)
+    found = re.fullmatch(ADDRESS, said)
     assert found, server.stderr.read()
     yield int(found[1])
     server.send_signal(signal.SIGINT)
@@ -177,14 +178,32 @@ def test_what_is_wrong_with_the_command_is_told_in_one_line(tmp_path: Path) -> N
     for arguments, line in {
         ("best", "--port", "70000"): "--port: 70000 is not a whole number from 0 to 65535\n",
         ("best", "--prot", "1"): "--prot: there is no such option; did you mean --port?\n",
-        ("best", "--port", "0", "--runs-dir", str(tmp_path)): f"best: there is no finished run in {tmp_path}\n",
     }.items():
         printed, errors = (started := draw(*arguments)).communicate(timeout=60)
         assert (started.returncode, printed, errors) == (2, "", line)
+    _, errors = (started := draw("best", "--port", "0", "--runs-dir", str(tmp_path))).communicate(timeout=60)
+    assert (started.returncode, errors) == (2, f"best: there is no finished run in {tmp_path}\n")
 
 
 def test_a_missing_extra_is_told_in_one_line() -> None:
     started = draw("best", "--port", 0, code="sys.modules['werkzeug'] = None")
-    printed, errors = started.communicate(timeout=60)
-    assert (started.returncode, printed) == (2, "")
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 2
     assert errors == "werkzeug is not installed: pip install -e .[draw]\n"
+
+
+def test_the_address_is_shown_at_once_before_anything_is_loaded() -> None:
+    printed, errors = draw("best", "--port", 0, code="sys.modules['torch'] = None").communicate(timeout=60)
+    assert re.fullmatch(ADDRESS, printed)
+    assert errors.startswith("torch is not installed")
+
+
+def test_who_comes_while_the_networks_are_loaded_is_answered(runs: Path) -> None:
+    started = draw(next(runs.glob("*/seed0")), "--port", 0)
+    assert started.stdout
+    (number,) = re.findall(ADDRESS, started.stdout.readline())
+    with socket.create_connection(("127.0.0.1", int(number)), timeout=60) as browser:
+        browser.sendall(f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{number}\r\n\r\n".encode())
+        assert b" 200 " in browser.recv(100)
+    started.send_signal(signal.SIGINT)
+    started.communicate(timeout=60)

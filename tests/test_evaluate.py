@@ -65,7 +65,7 @@ def test_the_figures_are_those_of_the_record(
 ) -> None:
     assert evaluate(the(runs, name), "--json") == 0
     said = capsys.readouterr()
-    found, record = json.loads(said.out), json.loads((the(runs, name) / "result.json").read_text())
+    found, record = json.loads(said.out), json.loads((the(runs, name) / "result.json").read_text(encoding="utf-8"))
     assert said.err == ""
     assert found["test"]["accuracy"] == record["test"]["accuracy"]
     assert found["test"]["loss"] == pytest.approx(record["test"]["loss"], rel=1e-6)
@@ -124,7 +124,10 @@ def test_a_checkpoint_outside_a_run_is_evaluated_without_a_record(
 ) -> None:
     shutil.copy(the(runs, "last") / "checkpoints" / "last.ckpt", tmp_path / "mine.ckpt")
     assert evaluate("mine.ckpt", "--json") == 0
-    found, record = json.loads(capsys.readouterr().out), json.loads((the(runs, "last") / "result.json").read_text())
+    found, record = (
+        json.loads(capsys.readouterr().out),
+        json.loads((the(runs, "last") / "result.json").read_text(encoding="utf-8")),
+    )
     assert found["test"]["accuracy"] == record["test"]["accuracy"]
     assert (found["recorded"], found["agrees"], found["label"]) == (None, None, None)
     assert (tmp_path / "mistakes.png").exists()
@@ -152,10 +155,10 @@ def test_figures_that_differ_from_the_record_are_said_to(
     differs: bool,
 ) -> None:
     run = shutil.copytree(the(runs, "last"), tmp_path / "other" / "seed0")
-    record = json.loads((run / "result.json").read_text())
+    record = json.loads((run / "result.json").read_text(encoding="utf-8"))
     record["test"]["loss"] *= change.get("loss", 1)
     record["test"]["accuracy"] += change.get("accuracy", 0)
-    (run / "result.json").write_text(json.dumps(record))
+    (run / "result.json").write_text(json.dumps(record), encoding="utf-8")
     assert evaluate("other", "--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["agrees"] is not differs
@@ -167,9 +170,9 @@ def test_a_run_whose_data_directory_is_not_here_is_evaluated_on_the_same_files(
     runs: Path, evaluate: Callable[..., int], tmp_path: Path
 ) -> None:
     run = shutil.copytree(the(runs, "last"), tmp_path / "other" / "seed0")
-    record = json.loads((run / "result.json").read_text())
+    record = json.loads((run / "result.json").read_text(encoding="utf-8"))
     record["config"]["data"]["dir"] = str(tmp_path / "elsewhere")
-    (run / "result.json").write_text(json.dumps(record))
+    (run / "result.json").write_text(json.dumps(record), encoding="utf-8")
     assert evaluate("other") == 0
     assert not (tmp_path / "elsewhere").exists()
 
@@ -180,9 +183,9 @@ def test_damaged_data_is_said_to_be_damaged(
     run = shutil.copytree(the(runs, "last"), tmp_path / "other" / "seed0", ignore=shutil.ignore_patterns("*.png"))
     (tmp_path / "data" / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / "data" / "MNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"none")
-    record = json.loads((run / "result.json").read_text())
+    record = json.loads((run / "result.json").read_text(encoding="utf-8"))
     record["config"]["data"]["dir"] = str(tmp_path / "data")
-    (run / "result.json").write_text(json.dumps(record))
+    (run / "result.json").write_text(json.dumps(record), encoding="utf-8")
     assert evaluate("other") == 2
     said = capsys.readouterr()
     assert re.fullmatch(r"data\.dir: .*\n", said.err)
@@ -196,9 +199,6 @@ def test_damaged_data_is_said_to_be_damaged(
         ([], "the following arguments are required: RUN"),
         (["none", "--jsn"], "--jsn: there is no such option; did you mean --json?"),
         (["RUN", "--picture", "a.jpg"], "--picture a.jpg: a picture's name ends in .png"),
-        (["RUN", "--picture", "no/a.png"], "no/a.png: it cannot be written: No such file or directory"),
-        (["RUN", "--picture", "file/a.png"], "file/a.png: it cannot be written: Not a directory"),
-        (["RUN", "--picture", "folder.png"], "folder.png: it cannot be written: Is a directory"),
     ],
     ids=str,
 )
@@ -210,16 +210,50 @@ def test_what_is_wrong_is_said_in_one_line(
     arguments: list[str],
     line: str,
 ) -> None:
-    (tmp_path / "file").write_text("")
-    (tmp_path / "folder.png").mkdir()
-    before = sorted(tmp_path.rglob("*"))
     assert evaluate(*(the(runs, "last") if argument == "RUN" else argument for argument in arguments)) == 2
     assert capsys.readouterr() == ("", f"{line}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("picture", "line"),
+    [
+        (None, "RUN/mistakes.png: it cannot be written: Is a directory"),
+        ("no/a.png", "no/a.png: it cannot be written: No such file or directory"),
+        ("file/a.png", "file/a.png: it cannot be written: Not a directory"),
+        ("folder.png", "folder.png: it cannot be written: Is a directory"),
+    ],
+)
+@pytest.mark.parametrize("json_asked_for", [False, True])
+def test_a_picture_that_cannot_be_written_takes_no_figures_and_is_an_error_if_it_was_asked_for(
+    runs: Path,
+    evaluate: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    picture: str | None,
+    line: str,
+    json_asked_for: bool,
+) -> None:
+    run = shutil.copytree(the(runs, "last"), tmp_path / "other" / "seed0", ignore=shutil.ignore_patterns("*.png"))
+    (run / "mistakes.png").mkdir()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder.png").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    options = [*(["--picture", picture] if picture else []), *(["--json"] if json_asked_for else [])]
+    assert evaluate(run, *options) == (1 if picture else 0)
+    said = capsys.readouterr()
+    assert said.err == f"{line}\n".replace("RUN", str(run))
+    if json_asked_for:
+        assert json.loads(said.out)["agrees"] is True
+        assert json.loads(said.out)["picture"] is None
+    else:
+        assert re.search(r"^accuracy +\d", said.out, re.MULTILINE)
+        assert "png" not in said.out
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_script_says_nothing_else(runs: Path, tmp_path: Path) -> None:
     line = [sys.executable, str(SCRIPT), str(the(runs, "leak")), "--picture", "mistakes.png", "--json"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ))
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, encoding="utf-8", env=dict(os.environ))
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["picture"] == "mistakes.png"

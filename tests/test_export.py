@@ -191,10 +191,10 @@ def test_the_script_names_the_file_and_the_largest_difference(
 def test_a_file_is_replaced_only_if_asked_for(
     run: str, command_line: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "mine.pt").write_text("precious")
+    (tmp_path / "mine.pt").write_text("precious", encoding="utf-8")
     assert command_line(run, "--format", "torchscript", "--out", "mine.pt") == 2
     assert capsys.readouterr().err == "mine.pt: it is there already; --overwrite replaces it, --out names another\n"
-    assert (tmp_path / "mine.pt").read_text() == "precious"
+    assert (tmp_path / "mine.pt").read_text(encoding="utf-8") == "precious"
     assert command_line(run, "--format", "torchscript", "--out", "mine.pt", "--overwrite") == 0
     assert (tmp_path / "mine.pt").stat().st_size > 10_000
     assert os.listdir() == ["mine.pt"]
@@ -242,10 +242,10 @@ def test_a_file_with_other_logits_is_not_kept(
 ) -> None:
     spoilt = export.FORMATS["torchscript"]._replace(compute=lambda _, images: network.model(images).detach() + wrong)
     monkeypatch.setitem(export.FORMATS, "torchscript", spoilt)
-    (tmp_path / "a.pt").write_text("precious")
+    (tmp_path / "a.pt").write_text("precious", encoding="utf-8")
     with pytest.raises(Problem, match=r"a\.pt: not written, for its logits differ from the network's by "):
         export.export(network, "torchscript", tmp_path / "a.pt", overwrite=True)
-    assert (tmp_path / "a.pt").read_text() == "precious"
+    assert (tmp_path / "a.pt").read_text(encoding="utf-8") == "precious"
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 
@@ -296,8 +296,8 @@ def test_what_is_wrong_is_said_in_one_line(
     arguments: list[str],
     line: str,
 ) -> None:
-    (tmp_path / "file").write_text("")
-    (tmp_path / "damaged").write_text("PK")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "damaged").write_text("PK", encoding="utf-8")
     (tmp_path / "folder").mkdir()
     before = sorted(tmp_path.rglob("*"))
     assert command_line(*(run if argument == "RUN" else argument for argument in arguments)) == 2
@@ -318,6 +318,6 @@ def test_an_exported_file_is_not_taken_for_a_checkpoint(network: Trained, format
 def test_the_script_says_nothing_else(run: str, tmp_path: Path) -> None:
     line = [sys.executable, "-W", "default::FutureWarning", "-W", "default::DeprecationWarning:mnist_mlp"]
     line += [str(SCRIPT), run, "--format", "onnx", "--out", "network"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ))
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, encoding="utf-8", env=dict(os.environ))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1:] == ["network"]

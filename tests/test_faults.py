@@ -34,7 +34,7 @@ def test_a_broken_sweep_loses_nothing_and_ends_as_an_undisturbed_one(
 def test_what_differs_from_the_undisturbed_run_is_found(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     faults.completed(tmp_path)
     (record, *_) = tmp_path.glob("*/seed0/result.json")
-    record.write_text(record.read_text().replace('"val_loss": ', '"val_loss": 1'))
+    record.write_text(record.read_text(encoding="utf-8").replace('"val_loss": ', '"val_loss": 1'), encoding="utf-8")
     with pytest.raises(faults.Broken, match="differs from the undisturbed run"):
         faults.check(tmp_path, undisturbed, whole=False)
     record.unlink()

@@ -50,12 +50,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, str(wheel)], check=True)
     (site,) = (folder / "venv").glob("lib/python*/site-packages")
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
 
     def run(*arguments: str, name: str = "mnist-mlp") -> str:
         line = [str(python.with_name(name)), *arguments]
         environment = {**os.environ, "PYTHONPATH": "", "XDG_CACHE_HOME": str(folder / "cache")}
-        done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
+        done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -88,7 +88,7 @@ def test_the_installed_command_says_what_there_is(installed: Callable[..., str])
 
 
 def test_every_requirement_names_its_oldest_version_as_oldest_sh_reads_it() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements = sum(project["optional-dependencies"].values(), project["dependencies"])
     others = [text for text in requirements if not re.match(r"[a-z0-9-]+>=[0-9.]+(,|$)", text)]
     assert [text.split("[")[0] for text in others] == ["mnist-mlp"]
@@ -103,10 +103,10 @@ def copy_of_the_scripts(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("script", ["train.sh", "test.sh", "oldest.sh"])
 def test_an_older_python_is_told_which_one_is_needed(tmp_path: Path, script: str) -> None:
     older = tmp_path / "python3.10"
-    older.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.10.12 && exit 0\nexit 1\n')
+    older.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.10.12 && exit 0\nexit 1\n', encoding="utf-8")
     older.chmod(0o755)
     line = ["bash", str(copy_of_the_scripts(tmp_path) / script)]
-    done = subprocess.run(line, env={**os.environ, "PYTHON": str(older)}, capture_output=True, text=True)
+    done = subprocess.run(line, env={**os.environ, "PYTHON": str(older)}, capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert done.stderr == (
         "Python 3.10.12 is too old: mnist_mlp needs Python 3.11 or newer; name one with PYTHON=/path/to/python3\n"
@@ -115,16 +115,16 @@ def test_an_older_python_is_told_which_one_is_needed(tmp_path: Path, script: str
 
 def test_a_python_that_is_not_there_is_told(tmp_path: Path) -> None:
     line = ["bash", str(copy_of_the_scripts(tmp_path) / "train.sh")]
-    done = subprocess.run(line, env={**os.environ, "PYTHON": "no-python"}, capture_output=True, text=True)
+    done = subprocess.run(line, env={**os.environ, "PYTHON": "no-python"}, capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert done.stderr.startswith("no-python is not there: install Python 3.11 or newer")
 
 
 def test_an_installation_that_fails_says_what_to_do(tmp_path: Path) -> None:
     scripts = copy_of_the_scripts(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'broken'\n")
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'broken'\n", encoding="utf-8")
     line = ["bash", str(scripts / "train.sh")]
-    done = subprocess.run(line, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True)
+    done = subprocess.run(line, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert done.stderr.strip().endswith("run the command again when these are there.")
     assert not list(tmp_path.glob(".venv*/installed*"))

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import sqlite3
 import struct
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning
@@ -15,6 +17,7 @@ from conftest import SHORT
 from test_tensorboard import AT_EPOCH_ENDS, AT_THE_END, COLUMNS, OVER_EPOCHS, OVER_STEPS
 from test_training import results
 
+from mnist_mlp import loggers
 from mnist_mlp.curves import Curves
 
 Command = Callable[..., int]
@@ -221,6 +224,27 @@ def test_mlflow_takes_a_database_and_an_experiment_of_the_users(command: Command
     assert command(*SHORT, "logger=mlflow", *keys) == 0
     assert len(mlflow_runs(own, "mine")) == 1
     assert not (tmp_path / "runs" / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize("name", ["what?", "a#b", "%41{b} ñ"])
+def test_mlflows_database_and_artifacts_lie_beside_the_runs_whatever_their_folders_name(
+    name: str, new_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs_dir = tmp_path / name
+    (runs_dir / ".locks").mkdir(parents=True)
+    database = Path(shutil.copy(new_database, runs_dir))
+    run: Any = SimpleNamespace(
+        runs_dir=runs_dir, id="0", label="small", config=SimpleNamespace(seed=0), checkpoints=runs_dir
+    )
+    logger = loggers.mlflow(run)
+    logger.experiment.log_text(logger.run_id, "here", "a.txt")
+    with sqlite3.connect(database) as opened:
+        assert opened.execute("select run_uuid from runs").fetchall() == [(logger.run_id,)]
+    opened.close()
+    (artifact,) = (runs_dir / "mlflow").rglob("a.txt")
+    assert artifact.read_text(encoding="utf-8") == "here"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_database_that_is_none_is_one_line_and_status_2(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -325,7 +325,7 @@ def test_the_good_files_among_bad_ones_are_predicted(
     for name in ("b.png", "a.JPG", "c.png"):
         seven(records).save(folder / name)
     (folder / "c.png").write_bytes(b"seven")
-    (folder / "notes.txt").write_text("seven")
+    (folder / "notes.txt").write_text("seven", encoding="utf-8")
     np.save(tmp_path / "some.npy", records[:2])
     (tmp_path / "empty").mkdir()
     status, printed, lines = predict(folder, tmp_path / "some.npy", tmp_path / "empty", tmp_path / "gone.png")
@@ -390,7 +390,7 @@ def test_what_is_wrong_with_the_command_is_told_in_one_line(
 def test_a_wrong_command_is_told_without_the_heavy_imports() -> None:
     code = "import sys; sys.argv[1:] = ['best']; sys.path.insert(0, 'scripts')\nfrom predict import main\n"
     code += "try: main()\nexcept SystemExit as stop: print(stop.code, 'torch' in sys.modules, 'PIL' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "2 False False\n"
     assert done.stderr == "the following arguments are required: IMAGE\n"
 

@@ -14,7 +14,7 @@ from conftest import ROOT, SHORT
 
 from mnist_mlp.classifier import MNISTClassifier
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     line
     for block in re.findall(r"```(?:bash|console)\n(.*?)```", README, re.DOTALL)
@@ -71,7 +71,7 @@ def test_what_the_readme_shows_of_a_run_is_what_a_run_shows(
 
 def test_the_scripts_train_from_any_directory(tmp_path: Path) -> None:
     line = ["bash", str(ROOT / "scripts" / "train.sh"), *SHORT]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert "runs/steps_per_epoch=2,epochs=1-" in done.stdout
     assert list(tmp_path.glob("runs/*/seed0/result.json"))
@@ -80,7 +80,7 @@ def test_the_scripts_train_from_any_directory(tmp_path: Path) -> None:
 def test_tensorboard_serves_the_runs(command: Callable[..., int], tmp_path: Path) -> None:
     assert command(*SHORT) == 0
     line = [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path / "runs"), "--port", "0"]
-    server = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(line, stderr=subprocess.PIPE, encoding="utf-8")
     try:
         assert server.stderr is not None
         address = next(match[0] for text in server.stderr if (match := re.search(r"http://\S+", text)))

@@ -15,7 +15,7 @@ SHORT = ["--", "data.steps_per_epoch=2", "epochs=1"]
 def script(name: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Run a script in a folder."""
     line = [sys.executable, str(ROOT / "scripts" / name), *arguments]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=dict(os.environ))
+    return subprocess.run(line, cwd=folder, capture_output=True, encoding="utf-8", env=dict(os.environ))
 
 
 def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> 
     assert "run 4 of 4: q02, q02,protocol=notebook,steps_per_epoch=2,epochs=1, seed 0" in done.stdout
     assert "4 jobs: 4 completed" in done.stdout
     assert done.stdout.splitlines()[-1] == "made/report.html"
-    report = (tmp_path / "made" / "report.md").read_text()
+    report = (tmp_path / "made" / "report.md").read_text(encoding="utf-8")
     command = f"python scripts/reproduce.py {' '.join([*asked, *SHORT])}"
     assert f"- command: {command}\n" in report
     assert "| hidden layers 200-200-200 (q02) | notebook | 1 |" in report
@@ -44,7 +44,7 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> 
     alone = script("report.py", "--language", "es", *SHORT, folder=tmp_path)
     assert alone.returncode == 0, alone.stderr
     assert alone.stdout == "runs/report/report.html\n"
-    spanish = (tmp_path / "runs" / "report" / "report.md").read_text()
+    spanish = (tmp_path / "runs" / "report" / "report.md").read_text(encoding="utf-8")
     assert re.search(r"^## 2\. Profundidad", spanish, re.MULTILINE)
     assert len(re.findall(r"^## \d", spanish, re.MULTILINE)) == 1
 
@@ -79,7 +79,7 @@ def test_without_runs_there_is_no_report(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     done = script("reproduce.py", "--runs-dir", "file/runs", folder=tmp_path)
     assert done.returncode == 2
     assert re.fullmatch(r"--runs-dir file/runs: .*/file is not a folder that can be written to\n", done.stderr)

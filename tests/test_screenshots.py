@@ -251,13 +251,13 @@ def test_the_pictures_for_the_readme_are_small(
         ):
             assert taken.size == published.size
         assert (tmp_path / f"{name}.png").stat().st_size < 100_000
-        assert f"docs/screenshots/{name}.png" in (ROOT / "README.md").read_text()
+        assert f"docs/screenshots/{name}.png" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def said(*arguments: str, program: str = "", **environment: str) -> str:
     """Run the script, which is to end with status 2; give what it says."""
     command = [sys.executable, "-c", program, *arguments] if program else [sys.executable, str(SCRIPT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env={**os.environ, **environment})
     assert done.returncode == 2
     assert done.stdout == ""
     return done.stderr.strip()

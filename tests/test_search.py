@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,13 +40,13 @@ def composing() -> Iterator[None]:
 
 def write(folder: Path, text: str = SPACE) -> Path:
     path = folder / "small.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
 def run(*line: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "search.py"), *map(str, line)], capture_output=True, text=True
+        [sys.executable, str(ROOT / "scripts" / "search.py"), *map(str, line)], capture_output=True, encoding="utf-8"
     )
 
 
@@ -66,7 +67,7 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     folder = tmp_path / "runs" / "searches" / "small"
-    page = (folder / "README.md").read_text()
+    page = (folder / "README.md").read_text(encoding="utf-8")
     assert "[3 trials](trials.csv) (3 completed, 0 pruned, 0 diverged)" in page
     trials = pd.read_csv(folder / "trials.csv")
     assert list(trials.columns[:4]) == ["trial", "state", "val_accuracy", "seconds"]
@@ -76,7 +77,7 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "parameters.png").read_bytes().startswith(b"\x89PNG")
     line = [sys.executable, ROOT / "train.py", "--config-dir", folder, "experiment=small_winner"]
-    trained = subprocess.run([*line, f"runs_dir={tmp_path}/again", "seed=100"], capture_output=True, text=True)
+    trained = subprocess.run([*line, f"runs_dir={tmp_path}/again", "seed=100"], capture_output=True, encoding="utf-8")
     assert trained.returncode == 0, trained.stderr
     with command.composing():
         found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
@@ -85,7 +86,18 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     assert f"{accuracy:.2%}" in trained.stdout
     again = run(tmp_path / "small.yaml", "--runs-dir", tmp_path / "runs", "--fresh", 2)
     assert "3 of 3 trials" in again.stdout
-    assert (folder / "README.md").read_text() == page
+    assert (folder / "README.md").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize("name", ["what?", "a#b", "100%", "%41", "a?mode=memory", "{b}", "one two", "ñ"])
+@pytest.mark.usefixtures("composing")
+def test_a_study_lies_in_its_folder_whatever_the_folders_name(name: str, tmp_path: Path) -> None:
+    found = Search(space.read(str(write(tmp_path))), tmp_path / name)
+    assert found.study.study_name == "small"
+    with sqlite3.connect(tmp_path / name / "searches" / "small" / "study.db") as database:
+        assert database.execute("select study_name from studies").fetchall() == [("small",)]
+    database.close()
+    assert {path.name for path in tmp_path.iterdir()} == {name, "small.yaml"}
 
 
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
@@ -131,7 +143,7 @@ def test_a_trial_that_is_worse_than_the_others_is_pruned_and_its_run_can_go_on(
     assert trial.state == TrialState.PRUNED
     assert list(trial.intermediate_values) == [5]  # tenths
     (record,) = found.folder.glob("*/seed100/result.json")
-    assert '"status": "interrupted"' in record.read_text()
+    assert '"status": "interrupted"' in record.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("epochs", "tenths"), [(1, [10]), (3, [3, 6, 10]), (12, list(range(1, 11)))])
@@ -148,7 +160,7 @@ def test_trials_of_any_length_are_compared_by_the_tenths_that_are_done(
 def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
     path = write(tmp_path, SPACE.replace("steps_per_epoch=3", "steps_per_epoch=100").replace("high: 2", "high: 8"))
     line = [sys.executable, str(ROOT / "scripts" / "search.py"), str(path), "--runs-dir", str(tmp_path / "runs")]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(line, stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True) as process:
         assert process.stdout
         assert "0 of 3 trials" in process.stdout.readline()
         folder = tmp_path / "runs" / "searches" / "small"
@@ -157,7 +169,7 @@ def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     done = run(path, "--runs-dir", tmp_path / "runs", "--fresh", 1)
     assert done.returncode == 0, done.stderr
-    assert "[3 trials](trials.csv) (3 completed" in (folder / "README.md").read_text()
+    assert "[3 trials](trials.csv) (3 completed" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
@@ -213,7 +225,7 @@ def test_a_study_of_another_space_or_of_nothing_is_refused(tmp_path: Path) -> No
     Search(space.read(str(write(tmp_path))), tmp_path / "runs")
     with pytest.raises(Problem, match="a study of another space"):
         Search(space.read(str(write(tmp_path, SPACE.replace("0.1", "0.2")))), tmp_path / "runs")
-    (tmp_path / "runs" / "searches" / "small" / "study.db").write_text("rubbish")
+    (tmp_path / "runs" / "searches" / "small" / "study.db").write_text("rubbish", encoding="utf-8")
     with pytest.raises(Problem, match=r"it cannot be opened as a study: .*not a database"):
         Search(space.read(str(write(tmp_path))), tmp_path / "runs")
 

@@ -32,7 +32,7 @@ def launched(folder: Path, environment: dict[str, str]) -> Iterator["subprocess.
     sweep = [*QUESTION, "hydra/launcher=slurm", "hydra.launcher.partition=lab", f"runs_dir={folder}"]
     line = [sys.executable, str(ROOT / "train.py"), *sweep]
     with subprocess.Popen(
-        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     ) as process:
         try:
             yield process
@@ -47,7 +47,7 @@ def test_a_sweep_that_slurm_cancels_ends_as_an_undisturbed_one_does(
     with slurm.cluster() as environment:
 
         def jobs() -> str:
-            return subprocess.run(["squeue"], env=environment, capture_output=True, text=True, check=True).stdout
+            return subprocess.run(["squeue"], env=environment, capture_output=True, encoding="utf-8", check=True).stdout
 
         with launched(tmp_path / "slurm", environment) as process:
             wait_until(lambda: list(tmp_path.glob("slurm/*/seed*/checkpoints/last.ckpt")))
@@ -66,7 +66,7 @@ def test_a_sweep_that_slurm_cancels_ends_as_an_undisturbed_one_does(
     assert len(results(tmp_path / "runs")) == 4
     assert_same_runs(tmp_path / "slurm", tmp_path / "runs")
     for name in half_done:
-        log = (tmp_path / "slurm" / name / "train.log").read_text()
+        log = (tmp_path / "slurm" / name / "train.log").read_text(encoding="utf-8")
         assert log.count("interrupted") == 1
         assert log.count("epoch  1/40") == 1  # it went on
 
@@ -87,5 +87,5 @@ def test_a_launcher_that_is_not_installed_is_one_line_and_status_2(launcher: str
     (tmp_path / "hydra_plugins" / "__init__.py").touch()  # hides those that are installed
     run = [sys.executable, str(ROOT / "train.py"), "-m", *SHORT, f"hydra/launcher={launcher}", f"runs_dir={tmp_path}"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    process = subprocess.run(run, env=environment, capture_output=True, text=True)
+    process = subprocess.run(run, env=environment, capture_output=True, encoding="utf-8")
     assert (process.returncode, process.stderr) == (2, f"hydra/launcher={launcher}: install mnist-mlp[{extra}]\n")

@@ -158,7 +158,7 @@ def test_a_record_that_is_cut_off_is_missing(find: Callable[..., Study]) -> None
     variant = find(["q06"]).variants[1]
     record(variant, 0, 0.9)
     path = Run(variant.config).folder / "result.json"
-    path.write_text(path.read_text()[:100])
+    path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
     assert find(["q06"]).variants[1].missing == [0, 1, 2, 3, 4]
 
 

@@ -48,7 +48,7 @@ def test_a_failing_job_does_not_stop_its_sweep(
     assert table[0].endswith("seed0  RuntimeError: a cosmic ray")
     assert table[3] == "3 jobs: 1 failed, 1 completed, 1 reused"
     (failed,) = tmp_path.glob("runs/*/seed0/result.json")
-    assert json.loads(failed.read_text())["reason"] == "RuntimeError: a cosmic ray"
+    assert json.loads(failed.read_text(encoding="utf-8"))["reason"] == "RuntimeError: a cosmic ray"
     assert command("-m", *SHORT, "seed=0,1,2") == 0
     assert "3 jobs: 2 reused, 1 completed" in capsys.readouterr().out
 
@@ -77,7 +77,7 @@ def test_a_sweep_of_runs_on_several_devices_is_refused(
 
 def launch(*arguments: str) -> "subprocess.Popen[str]":
     line = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> None:
@@ -128,7 +128,7 @@ def test_a_damaged_checkpoint_is_one_warning_and_the_run_begins_anew(
     assert command(*run) == 0
     expected, (path,) = weights(tmp_path / "runs"), tmp_path.glob("runs/*/seed0/checkpoints/last.ckpt")
     (record,) = tmp_path.glob("runs/*/seed0/result.json")
-    record.write_text(record.read_text()[:100])
+    record.write_text(record.read_text(encoding="utf-8")[:100], encoding="utf-8")
     path.write_bytes(damage(path.read_bytes()))
     capsys.readouterr()
     assert command(*run) == 0
@@ -172,11 +172,11 @@ def test_after_an_interruption_the_best_weights_are_still_the_best(
 def test_what_is_half_written_is_not_taken_for_finished(command: Command, tmp_path: Path) -> None:
     assert command(*SHORT) == 0
     (record,) = tmp_path.glob("runs/*/seed0/result.json")
-    whole = record.read_text()
+    whole = record.read_text(encoding="utf-8")
     for text in ("", whole[:-20], "[]", '{"status": "completed"}', whole.replace('"epochs"', '"epoks"')):
-        record.write_text(text)
+        record.write_text(text, encoding="utf-8")
         assert command(*SHORT) == 0
-        assert numbers(json.loads(record.read_text())) == numbers(json.loads(whole))
+        assert numbers(json.loads(record.read_text(encoding="utf-8"))) == numbers(json.loads(whole))
 
 
 def test_a_sweep_that_is_interrupted_ends_with_the_table_too(
@@ -197,7 +197,7 @@ def test_a_full_disk_is_one_line_a_job_and_nothing_half_written_is_taken_for_fin
 
     def full(self: Run, name: str, text: str) -> None:
         if name == "result.json":
-            (self.folder / f"{name}.partial").write_text(text[:100])
+            (self.folder / f"{name}.partial").write_text(text[:100], encoding="utf-8")
             raise OSError(28, "No space left on device")
         write(self, name, text)
 

@@ -15,7 +15,7 @@ SMALL = ["width=8", "data.steps_per_epoch=2", "epochs=1", "callbacks=none", "log
 
 def table(*line: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "table.py"), *map(str, line)], capture_output=True, text=True
+        [sys.executable, str(ROOT / "scripts" / "table.py"), *map(str, line)], capture_output=True, encoding="utf-8"
     )
 
 

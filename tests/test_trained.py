@@ -47,9 +47,9 @@ def the(runs: Path, label: str, seed: int = 0) -> Path:
 
 
 def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    record = json.loads((run / "result.json").read_text())
+    record = json.loads((run / "result.json").read_text(encoding="utf-8"))
     change(record)
-    (run / "result.json").write_text(json.dumps(record))
+    (run / "result.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def resave(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -79,7 +79,7 @@ def test_a_run_is_found_by_folder_variant_label_and_checkpoint(made: Path) -> No
         assert found.checkpoint == run / "checkpoints" / "best.ckpt"
         assert found.name == f"{label}/seed0"
         assert found.folder == run
-        assert found.recorded == json.loads((run / "result.json").read_text())["test"]
+        assert found.recorded == json.loads((run / "result.json").read_text(encoding="utf-8"))["test"]
         assert not found.model.training
 
 
@@ -279,7 +279,7 @@ def test_a_file_of_torch_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path
 
 def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
     for content in ("hello there", "{}", "a: 1\n"):
-        (tmp_path / "file").write_text(content)
+        (tmp_path / "file").write_text(content, encoding="utf-8")
         assert line_of(tmp_path / "file", tmp_path) == f"{tmp_path / 'file'}: {NOT_LOADED}"
 
 

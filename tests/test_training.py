@@ -24,7 +24,8 @@ Command = Callable[..., int]
 
 def results(folder: Path) -> dict[str, dict[str, Any]]:
     return {
-        str(path.parent.relative_to(folder)): json.loads(path.read_text()) for path in folder.glob("**/result.json")
+        str(path.parent.relative_to(folder)): json.loads(path.read_text(encoding="utf-8"))
+        for path in folder.glob("**/result.json")
     }
 
 
@@ -67,8 +68,8 @@ def test_a_run_leaves_its_record(command: Command, tmp_path: Path, capsys: pytes
     assert {"python", "torch", "lightning"} <= set(result["versions"])
     folder = tmp_path / "runs" / name
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
-    assert "hidden_sizes" in (folder / "config.yaml").read_text()
-    log = (folder / "train.log").read_text()
+    assert "hidden_sizes" in (folder / "config.yaml").read_text(encoding="utf-8")
+    log = (folder / "train.log").read_text(encoding="utf-8")
     shown = capsys.readouterr().out
     for text in (log, shown):
         assert "epoch 2/2" in text
@@ -260,7 +261,7 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
         [sys.executable, str(ROOT / "train.py"), *arguments, f"runs_dir={tmp_path / 'runs'}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
 
 

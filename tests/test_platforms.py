@@ -1,0 +1,140 @@
+"""Other people's machines: Python without docstrings and asserts, and locales that are not UTF-8."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SHORT
+
+Command = Callable[..., int]
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""A locale whose encoding is ASCII, taken at its word."""
+
+SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if path.name != "contenders.py")
+RUN_EACH = r"""
+import json, os, runpy, sys, warnings
+warnings.filterwarnings("error", category=EncodingWarning, module=r"mnist_mlp\b|__main__")
+sys.path[0] = os.getcwd()
+statuses = []
+for name, *arguments in json.loads(sys.argv[1]):
+    sys.argv = [sys.path[0] + "/" + name, *arguments]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        statuses.append(0)
+    except SystemExit as stop:
+        statuses.append(stop.code or 0)
+print(json.dumps(statuses))
+"""
+
+
+def run_each(lines: list[list[str]], *options: str, **variables: str) -> tuple[list[int], str]:
+    """Run command lines of the scripts in one process, give their statuses and what was shown."""
+    line = [sys.executable, *options, "-c", RUN_EACH, json.dumps(lines)]
+    environment = os.environ | variables
+    done = subprocess.run(line, cwd=ROOT / "scripts", capture_output=True, encoding="utf-8", env=environment)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
+    *shown, statuses = done.stdout.splitlines()
+    return json.loads(statuses), "\n".join([*shown, done.stderr])
+
+
+def test_every_script_runs_without_docstrings_and_asserts(command: Command, tmp_path: Path) -> None:
+    assert command(*SHORT) == 0
+    (tmp_path / "noise.npy").write_bytes(b"none")
+    of_runs = ["--runs-dir", str(tmp_path / "runs")]
+    lines = [
+        *([name, "--help"] for name in SCRIPTS),
+        ["evaluate.py", "best", *of_runs],
+        ["export.py", "best", "--format", "safetensors", "--out", str(tmp_path / "a.safetensors"), *of_runs],
+        ["reproduce.py", "--questions", "q02", "--seeds", "1", "--protocol", "mnist", *of_runs, "--", *SHORT],
+        ["table.py", " ".join(SHORT), *of_runs],
+        ["table.py", "experiment=none", *of_runs],
+        ["predict.py", "best", str(tmp_path / "noise.npy"), *of_runs],
+    ]
+    statuses, shown = run_each(lines, "-OO")
+    assert statuses == [0] * (len(SCRIPTS) + 4) + [2, 2], shown
+    assert "usage: predict.py" in shown
+    assert (tmp_path / "a.safetensors").exists()
+
+
+def test_every_command_works_in_a_locale_of_ascii_and_names_the_encoding_of_its_files(tmp_path: Path) -> None:
+    space = tmp_path / "small.yaml"
+    space.write_text(
+        f"# ñ\nfixed: [{', '.join(SHORT)}]\nspace: {{width: [5, 6]}}\nseeds: [7]\ntrials: 2\n", encoding="utf-8"
+    )
+    of_runs = ["--runs-dir", str(tmp_path / "runs")]
+    reported = ["--questions", "q05", "--seeds", "2", "--language", "es", *of_runs, "--", *SHORT]
+    lines = [
+        ["../train.py", "--help"],
+        ["../train.py", *SHORT, "logger=[tensorboard,csv]", "callbacks=full", f"runs_dir={tmp_path / 'runs'}"],
+        ["../train.py", "-m", *SHORT, "seed=0,1", f"runs_dir={tmp_path / 'runs'}"],
+        ["reproduce.py", *reported],
+        ["report.py", *reported],
+        ["evaluate.py", "best", *of_runs],
+        ["export.py", "best", "--format", "onnx", "--out", str(tmp_path / "a.onnx"), *of_runs],
+        ["table.py", " ".join(SHORT), "--csv", str(tmp_path / "runs.csv"), *of_runs],
+        ["search.py", str(space), "--fresh", "1", *of_runs],
+    ]
+    statuses, shown = run_each(lines, **ASCII, PYTHONWARNDEFAULTENCODING="1")
+    assert statuses == [0] * len(lines), shown
+    assert "épocas" in (tmp_path / "runs" / "report" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["name=ñandú-训练", 'name="ñandú-训练"', "name=ñandú,训练 -m"])
+@pytest.mark.parametrize("locale", [ASCII, {"LC_ALL": "C"}], ids=["ASCII", "C"])
+def test_a_name_that_a_locale_lacks_is_trained_or_a_line_says_what_to_type(
+    name: str, locale: dict[str, str], tmp_path: Path
+) -> None:
+    line = [sys.executable, str(ROOT / "train.py"), *SHORT, *name.split(), f"runs_dir={tmp_path}/runs"]
+    done = subprocess.run(line, capture_output=True, encoding="utf-8", env=os.environ | locale)
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert not (tmp_path / "runs").exists()
+    else:
+        assert next((tmp_path / "runs").glob("ñandú*/seed0/result.json"))
+
+
+def test_what_the_encoding_of_the_output_lacks_is_shown_as_escapes() -> None:
+    code = "from mnist_mlp.arguments import read_or_not\nwith read_or_not(): print(chr(0xF1), chr(0xDCFF))"
+    line = [sys.executable, "-c", code]
+    for locale, shown in ((ASCII, b"\\xf1 \\udcff\n"), ({"PYTHONUTF8": "1"}, "ñ \\udcff\n".encode())):
+        done = subprocess.run(line, capture_output=True, env=os.environ | locale)
+        assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
+
+
+def texts_without_encoding(tree: ast.AST) -> Iterator[int]:
+    """Give the lines that read or write text, in files or other processes, in whatever the platform's encoding is."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        options = {keyword.arg for keyword in node.keywords}
+        words = [ast.unparse(word) for word in node.args]
+        called = ast.unparse(node.func)
+        method = called.rpartition(".")[2]
+        of_bytes = called in ("os.open", "gzip.open", "Image.open") or {"'rb'", "'wb'", "'r+b'", "os.devnull"} & {
+            *words
+        }
+        text = method in ("read_text", "write_text", "FileHandler") or (method == "open" and not of_bytes)
+        if (text or options & {"text", "universal_newlines"}) and "encoding" not in options:
+            yield node.lineno
+
+
+def test_no_text_is_in_the_encoding_of_the_platform() -> None:
+    # Ruff's PLW1514 sees only what is evidently a file.
+    files = [
+        ROOT / "train.py",
+        *(path for name in ("mnist_mlp", "scripts", "tests") for path in (ROOT / name).glob("*.py")),
+    ]
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in files
+        for line in texts_without_encoding(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == set()
