@@ -157,7 +157,7 @@ class MNISTClassifier(lightning.LightningModule):
     def score_logits(
         logits: Float[Tensor, "samples 10"], labels: Int64[Tensor, " samples"], label_smoothing: float = 0.0
     ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
-        """Give the same of logits."""
+        """As `score`, from logits."""
         loss_sum = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
         return loss_sum, (logits.argmax(dim=1) == labels).sum()
 
@@ -181,7 +181,7 @@ class MNISTClassifier(lightning.LightningModule):
         checkpoint["val_accuracies"] = self.val_accuracies
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Restore it."""
         self.val_accuracies = checkpoint.get("val_accuracies", [])
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

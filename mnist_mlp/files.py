@@ -17,7 +17,7 @@ def make_folder(folder: Path) -> None:
 def lock(path: Path) -> FileLock:
     """Give a lock that whoever may write in its folder may take. The operating system frees it when a process dies."""
     make_folder(path.parent)
-    return FileLock(path, mode=path.parent.stat().st_mode & 0o666)
+    return FileLock(path, mode=path.parent.stat().st_mode & 0o666 | 0o600)
 
 
 def write(path: Path, text: str) -> None:

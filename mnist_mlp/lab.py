@@ -6,7 +6,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from mnist_mlp.config import Config, what_counts
+from mnist_mlp.config.identity import what_counts
+from mnist_mlp.config.schema import Config
 
 KERAS_ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "betas": [0.9, 0.999], "eps": 1e-7}
 
@@ -36,9 +37,18 @@ class NotebookRun:
 
 
 @cache
+def _lab() -> dict[str, Any]:
+    return json.loads((resources.files("mnist_mlp") / "lab.json").read_text(encoding="utf-8"))
+
+
 def questions() -> dict[str, dict[str, Any]]:
     """Give each question's title, what it asks, what the notebook ran and answered."""
-    return json.loads((resources.files("mnist_mlp") / "lab.json").read_text(encoding="utf-8"))["questions"]
+    return _lab()["questions"]
+
+
+def claims() -> dict[str, dict[str, Any]]:
+    """Give what the notebook's answer to each question claims: a kind, a quantity, and a bound as a fraction."""
+    return _lab()["claims"]
 
 
 @cache

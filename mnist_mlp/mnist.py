@@ -16,7 +16,7 @@ from jaxtyping import Int64, UInt8
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from mnist_mlp.problem import Problem
+from mnist_mlp.errors import Problem
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def prepare(directory: Path) -> None:
         if _is_users_own(raw, directory):
             damage = _damage(raw)
             if damage:
-                raise Problem(f"data.dir: {damage}; mend it, or move {raw} away to have the bundled files unpacked")
+                raise Problem(f"data.dir: {damage}; repair it, or move {raw} away to use the bundled files")
             return
         raw.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(raw.parent / ".lock"):
@@ -132,12 +132,12 @@ def _damage(raw: Path) -> str | None:
             return f"{path} is missing"
         content = path.read_bytes()
         if len(content) != expected.size:
-            return f"{path} is damaged: it has {len(content)} bytes, not {expected.size}"
+            return f"{path} is corrupt: it has {len(content)} bytes, not {expected.size}"
         magic = int.from_bytes(content[:4], "big")
         if magic != expected.magic:
-            return f"{path} is damaged: it begins with the magic number {magic}, not {expected.magic}"
+            return f"{path} is corrupt: it begins with the magic number {magic}, not {expected.magic}"
         if hashlib.sha256(content).hexdigest() != expected.sha256:
-            return f"{path} is damaged: its SHA-256 sum is not that of MNIST's"
+            return f"{path} is corrupt: its SHA-256 sum is not that of MNIST's"
     return None
 
 
@@ -150,7 +150,7 @@ def _unpack(raw: Path) -> None:
         if damage is None:  # the times differ, as in a copied cache
             _write_stamp(raw)
             return
-        log.warning("%s; the bundled copy is unpacked in its place", damage)
+        log.warning("%s; the bundled copy replaces it", damage)
     unpacking = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=raw.parent))
     unpacking.chmod(0o755)
     for name in FILES:
@@ -159,7 +159,7 @@ def _unpack(raw: Path) -> None:
             shutil.copyfileobj(source, target, 1 << 20)
     damage = _damage(unpacking)
     if damage:
-        raise Problem(f"the files bundled with mnist_mlp are damaged ({damage}); install it again")
+        raise Problem(f"the files bundled with mnist_mlp are corrupt ({damage}); reinstall it")
     _write_stamp(unpacking)
     if raw.exists():
         for path in (*(unpacking / name for name in FILES), unpacking / STAMP):

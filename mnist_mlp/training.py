@@ -3,12 +3,8 @@
 import inspect
 import logging
 import os
-import random
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,27 +12,33 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar, Timer
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
 
-from mnist_mlp import checkpoint, engine, foreign, loggers, machine, ranks, terminal
-from mnist_mlp.averaging import Average
+from mnist_mlp.callbacks import foreign, terminal
+from mnist_mlp.callbacks.averaging import Average
+from mnist_mlp.callbacks.history import Diverged, History, Stopped
+from mnist_mlp.callbacks.resuming import Resuming
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.config import Config, further_arguments, one_line, shown
+from mnist_mlp.config.identity import further_arguments
+from mnist_mlp.config.schema import Config
+from mnist_mlp.config.valid import one_line, shown
 from mnist_mlp.data import MNISTDataModule
-from mnist_mlp.history import Diverged, History, Stopped
+from mnist_mlp.errors import Problem
+from mnist_mlp.fast import engine
 from mnist_mlp.lab import notebook_run_of
-from mnist_mlp.problem import Problem
-from mnist_mlp.resuming import Resuming
-from mnist_mlp.runs import SCHEMA, Result, Run, Status
+from mnist_mlp.runs import checkpoint, machine, ranks
+from mnist_mlp.runs.folder import Run
+from mnist_mlp.runs.isolation import isolated
+from mnist_mlp.runs.record import SCHEMA, Result, Status
 from mnist_mlp.scheduler import Progress
+from mnist_mlp.tracking import loggers
 
 log = logging.getLogger(__name__)
+
 
 LIMITS: dict[str, float] = {
     "check_val_every_n_epoch": 1,
@@ -82,7 +84,7 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
         if result is None:
             with isolated(config):
                 _check(config, run)
-            stack.enter_context(run.held(lambda: log.info("waits for %s", run.folder)))
+            stack.enter_context(run.held(lambda: log.info("waiting: another process is training %s", run.folder)))
             result = _finished(config, run)
         if result is None:
             if config.overwrite or not _can_go_on(run):
@@ -91,7 +93,7 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
             open_log()
             result = _train(config, run, show, first_process=True, watchers=watchers)
         else:
-            log.info("%s before: %s (overwrite=true trains it again)", result.status, run.folder)
+            log.info("already %s: %s (overwrite=true trains it again)", result.status, run.folder)
         if result.status == "limited":
             log.info("limited: %s", result.reason)
         if result.epochs:
@@ -112,7 +114,7 @@ def _check(config: Config, run: Run) -> None:
         with _naming(f"callbacks.{name}"):
             made = _callback(callback, config)
             if not isinstance(made, Callback):
-                raise TypeError(f"no lightning.Callback; callbacks.{name}._target_ is the name of one")
+                raise TypeError(f"must be a lightning.Callback; set callbacks.{name}._target_ to such a class")
             if problem := foreign.problem_of(made, config):
                 raise TypeError(problem)
             callbacks.append(made)
@@ -120,18 +122,18 @@ def _check(config: Config, run: Run) -> None:
         with _naming(f"logger.{name}"):
             made = instantiate(logger, _convert_="all")
             if not isinstance(made, partial):
-                raise TypeError(f"no function of a run; logger.{name}._partial_=true completes a _target_ that is")
+                raise TypeError(f"must be a callable that takes `run`; add logger.{name}._partial_=true")
             inspect.signature(made).bind(run=run)
     with _naming("optimizer"):
         optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError("no torch.optim.Optimizer; optimizer._target_ is the name of one")
+            raise TypeError("must be a torch.optim.Optimizer; set optimizer._target_ to such a class")
     with _naming("scheduler"):
         if config.scheduler:
             float(instantiate(config.scheduler)(Progress(0, 1, [])))
     with _naming("augmentation"):
         if config.augmentation and not callable(instantiate(config.augmentation)):
-            raise TypeError("no function of images and a seed; augmentation._target_ is the name of a class of them")
+            raise TypeError("must be a callable that takes images and a seed; set augmentation._target_ to one")
     _trainer(config, run, [], callbacks)
     MNISTDataModule(**asdict(config.data)).prepare_data()
 
@@ -157,7 +159,7 @@ def _can_go_on(run: Run) -> bool:
     except FileNotFoundError:
         return False
     except checkpoint.Damaged as damaged:
-        log.warning("%s is damaged: the run begins anew", damaged)
+        log.warning("%s is corrupt; restarting from the beginning", damaged)
         return False
     return True
 
@@ -319,57 +321,6 @@ def _checkpoint(run: Run, name: str, monitor: str | None) -> ModelCheckpoint:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-
-
-@contextmanager
-def isolated(config: Config, first_process: bool = True) -> Iterator[None]:
-    """Seed everything and set the threads for one run, and put back afterwards what was there before.
-
-    Args:
-        config: of the run.
-        first_process: whether this is the run's only process, or the one that starts the others.
-    """
-    python, numpy, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark = torch.backends.cudnn.benchmark
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    interrupt = signal.getsignal(signal.SIGINT)  # Lightning ignores Ctrl-C after the first
-    of_threads = threading.excepthook
-    gpus = [] if config.trainer["accelerator"] == "cpu" else list(range(torch.cuda.device_count()))
-    leading = ranks.leading(config.trainer.get("num_nodes", 1)) if first_process else nullcontext()
-    with leading, torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
-        if first_process:
-            rank_zero_only.rank = 0  # type: ignore[attr-defined] # Lightning has read a scheduler's variables when it was imported
-        # Lightning 2.6 with torch 2.14; nothing a user could do about.
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as it should
-        warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
-        warnings.filterwarnings("ignore", message=r"`ModelCheckpoint\(monitor='val_accuracy'\)` could not find")
-        warnings.filterwarnings("ignore", message="It is recommended to use `self.log")  # they are means already
-        warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
-        warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-        torch.manual_seed(config.seed)
-        np.random.seed(config.seed)
-        random.seed(config.seed)
-        # What torch takes by itself is less where jobs of a sweep share the cores.
-        own = min(threads, machine.cores())
-        torch.set_num_threads(own if config.trainer["threads"] == "auto" else config.trainer["threads"])
-        threading.excepthook = _without_disks(of_threads)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
-            torch.backends.cudnn.benchmark = benchmark
-            threading.excepthook = of_threads
-            if in_main_thread:
-                signal.signal(signal.SIGINT, interrupt)
-
-
-def _without_disks(of_threads: Callable[[Any], object]) -> Callable[[Any], object]:
-    # A disk that is full stops TensorBoard's writer, which says so to the main thread as well.
-    return lambda failed: None if issubclass(failed.exc_type, OSError) else of_threads(failed)
 
 
 def _device(trainer: lightning.Trainer) -> str:

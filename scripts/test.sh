@@ -8,4 +8,5 @@ bin=$venv/bin
 "$bin/ruff" format --check . || fail "Some files are not formatted: run .venv/bin/ruff format"
 "$bin/ruff" check . || fail "ruff found the above; .venv/bin/ruff check --fix mends some of it"
 "$bin/mypy" || fail "mypy found the above"
+"$bin/lint-imports" --no-logo > /dev/null || fail "An import runs upwards: .venv/bin/lint-imports says which"
 exec "$python" -m pytest "$@"

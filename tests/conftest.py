@@ -14,7 +14,7 @@ os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"mnist_mlp-tes
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["OMP_NUM_THREADS"] = "1"  # each core has a worker of its own
 
-# A fixed sample in the test suite; scripts/night.sh tries new ones, a hundred times as many.
+# A fixed sample in the test suite; scripts/dev/night.sh tries new ones, a hundred times as many.
 settings.register_profile("sample", max_examples=15, derandomize=True)
 settings.register_profile("night", max_examples=2_500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sample"))
@@ -27,7 +27,7 @@ SHORT = ["data.steps_per_epoch=2", "epochs=1", "trainer=cpu"]
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     """Run a command line of train.py in this process, with the runs in a folder of the test's; give its exit status."""
-    from mnist_mlp.command import main
+    from mnist_mlp.cli.train import main
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments, f"runs_dir={tmp_path / 'runs'}"])

@@ -10,10 +10,10 @@ import pytest
 from conftest import ROOT
 from test_study import SEEDS, finder, record  # noqa: F401 (finder is a fixture)
 
-from mnist_mlp.answers import Answers, Claim, Outcome
-from mnist_mlp.runs import SCHEMA, Epoch, Result
-from mnist_mlp.study import PROTOCOLS, QUESTIONS, Study, Variant, gather
-from mnist_mlp.words import LANGUAGES, MINUS, Words
+from mnist_mlp.report.answers import Answers, Claim, Outcome
+from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, Variant, gather
+from mnist_mlp.report.text import LANGUAGES, MINUS, Words
+from mnist_mlp.runs.record import SCHEMA, Epoch, Result
 
 DOCS = ROOT / "docs"
 
@@ -23,7 +23,7 @@ def prose(*path: str) -> str:
     return re.sub(r"\s+", " ", ROOT.joinpath(*path).read_text(encoding="utf-8"))
 
 
-README, BENCHMARK = prose("README.md"), prose("docs", "benchmark.md")
+README, RESULTS, BENCHMARK = prose("README.md"), prose("docs", "results.md"), prose("docs", "benchmark.md")
 REPORT, BEYOND = prose("docs", "results", "report.md"), prose("docs", "results", "beyond.md")
 
 
@@ -163,10 +163,10 @@ def test_times_of_runs_that_were_trained_beside_others_are_not_compared() -> Non
     assert all("| seconds (rough) |" in line for line in tables)
     for language, note in (("en", "timed beside other work"), ("es", "se midieron junto a otros trabajos")):
         assert note in Words(language).texts["reading"]
-    assert "the runs were timed beside other work on the machine" in README
+    assert "the runs were timed beside other work on the machine" in RESULTS
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results/report.md", "docs/results/beyond.md"])
+@pytest.mark.parametrize("page", ["docs/results.md", "docs/results/report.md", "docs/results/beyond.md"])
 def test_an_interval_over_seeds_says_that_it_is_of_one_split(page: str) -> None:
     paragraphs = (ROOT / page).read_text(encoding="utf-8").split("\n\n")
     told = [each for each in paragraphs if "97.36 ± 0.12%" in each]
@@ -175,12 +175,12 @@ def test_an_interval_over_seeds_says_that_it_is_of_one_split(page: str) -> None:
 
 
 def test_what_another_split_would_change_and_what_the_leak_is_of_the_difference_is_told() -> None:
-    for page in (README, REPORT):
+    for page in (RESULTS, REPORT):
         assert "another split's mean lies within ± 0.42 points, and over ten splits it is 97.52 ± 0.13%" in page
         assert "1.25 points" in page
         assert "1.01 ± 0.11 are" in page
         assert "0.24 come from easier images" in page
-    assert "nearly a training accuracy" not in README
+    assert "nearly a training accuracy" not in README + RESULTS
 
 
 def test_the_benchmark_says_what_its_row_of_keras_is_and_on_what_it_was_measured() -> None:

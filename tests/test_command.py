@@ -1,6 +1,7 @@
 """The command line: what is wrong with it is said at once, and nothing is written."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SHORT
 
-from mnist_mlp.command import main
+from mnist_mlp.cli.train import main
+from mnist_mlp.config.options import OPTIONS
 
 Command = Callable[..., int]
 
@@ -68,7 +70,7 @@ Command = Callable[..., int]
         (["hydra.sweep.dir=${nosuch}", "-m"], "Interpolation key 'nosuch' not found"),
         (["hydra.job.env_copy=[NOSUCH]"], "KeyError: 'NOSUCH'"),
         (["hydra.searchpath=[nosuch]"], "path=nosuch is not available"),
-        (["hydra.verbose=3"], "assert"),
+        (["hydra.verbose=3"], "hydra.verbose: not supported"),
         (["hydra/launcher=nosuch"], "hydra/launcher is one of basic"),
         (["~optimizer"], "optimizer is a group of keys"),
         (["+callbacks.mine.start=1"], "callbacks.mine._target_ is the name of a class"),
@@ -85,7 +87,7 @@ Command = Callable[..., int]
         (["--cfg", "hydra", "--resolve"], "Interpolation key 'runs_dir' not found"),
         (["--cfg", "job", "-m"], "--multirun and --cfg do not go together"),
         (["--info", "nosuch"], "--info/-i: invalid choice: 'nosuch' (choose from"),
-        (["--experimental-rerun", "x"], "--experimental-rerun is not taken"),
+        (["--experimental-rerun", "x"], "--experimental-rerun is not supported"),
         (["--config-name="], "--config-dir adds a folder of your own files"),
         (["--config-name", "other"], "--config-dir adds a folder of your own files"),
         (["--config-dir", "/nowhere"], "--config-dir /nowhere: there is no such folder"),
@@ -173,12 +175,18 @@ def test_a_sweep_that_hydra_cannot_launch_is_one_line_and_status_2(
     [
         ("+callbacks.mine._target_=nosuch.Thing", "callbacks.mine: Error loading 'nosuch.Thing': ModuleNotFoundError"),
         ("+callbacks.mine._target_=os.path", "callbacks.mine: Expected a callable target"),
-        ("+callbacks.mine._target_=os.getcwd", "callbacks.mine: no lightning.Callback; callbacks.mine._target_ is"),
+        (
+            "+callbacks.mine._target_=os.getcwd",
+            "callbacks.mine: must be a lightning.Callback; set",
+        ),
         ("+callbacks.curves.nosuch=1", "callbacks.curves: Curves.__init__() got an unexpected keyword argument"),
         ("logger.tensorboard._target_=os.path", "logger.tensorboard: Expected a callable target"),
         ("logger.tensorboard._partial_=false", "logger.tensorboard: tensorboard() missing 1 required positional"),
         ("+logger.tensorboard.nosuch=1", "logger.tensorboard: got an unexpected keyword argument 'nosuch'"),
-        ("+logger.mine._target_=os.getcwd", "logger.mine: no function of a run; logger.mine._partial_=true"),
+        (
+            "+logger.mine._target_=os.getcwd",
+            "logger.mine: must be a callable that takes `run`; add logger.mine",
+        ),
         ("optimizer._target_=torch.optim.Adamm", "optimizer: Error loading 'torch.optim.Adamm': ModuleNotFoundError"),
         ("optimizer._target_=torch.nn.Linear", "optimizer: Linear.__init__() got an unexpected keyword argument 'lr'"),
         ("optimizer.betas=[0.9]", "optimizer: list index out of range"),
@@ -225,7 +233,7 @@ def test_a_value_can_refer_to_hydra(command: Command, capsys: pytest.CaptureFixt
     assert "runs/width2,steps_per_epoch=2,epochs=1-" in capsys.readouterr().out
 
 
-SCRIPT = "import mnist_mlp.arguments as ours, sys\nwith ours.read_or_not():\n  print(sys.path)"
+SCRIPT = "import mnist_mlp.cli.arguments as ours, sys\nwith ours.read_or_not():\n  print(sys.path)"
 
 
 @pytest.mark.parametrize(
@@ -281,18 +289,21 @@ def test_an_experiment_file_of_the_users_is_found_and_labels_its_run(
     assert "runs/mine,steps_per_epoch=2,epochs=1-" in capsys.readouterr().out
 
 
-def test_a_folder_of_the_users_files_adds_to_ours_and_hides_none(
+def test_a_file_of_the_users_does_not_hide_ours(
     command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "config.yaml").write_text("batch: 0\n", encoding="utf-8")
-    assert command("--config-dir", str(tmp_path), "--cfg", "job") == 0
-    assert "batch: 100" in capsys.readouterr().out
+    assert command("--config-dir", str(tmp_path), "--cfg", "job") == 2
+    error = capsys.readouterr().err
+    assert error == f"{tmp_path / 'config.yaml'}: it is hidden by {ROOT / 'conf' / 'config.yaml'}, " + (
+        "which has the same name; give it another\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["--cfg", "job", "question=q03"], ["batch=0"]])
 def test_help_configuration_and_mistakes_need_no_torch(arguments: list[str]) -> None:
     code = (
-        "import sys; from mnist_mlp.command import main\n"
+        "import sys; from mnist_mlp.cli.train import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "assert 'torch' not in sys.modules"
@@ -306,9 +317,42 @@ def test_help_names_every_group_key_and_question(command: Command, capsys: pytes
     said = capsys.readouterr().out
     for path in (ROOT / "conf").glob("*/*.yaml"):
         assert path.stem in said or path.parent.name == "search"  # which scripts/search.py lists
-    for key in ("seed=0", "batch=100", "epochs=5", "lr=0.001", "width=200", "runs_dir=runs", "overwrite=False"):
+    for key in ("seed=0", "batch=100", "epochs=5", "lr=0.001", "width=200", "runs_dir=runs", "overwrite=false"):
         assert key in said
-    assert "q07  Batch 1: what does it change" in said
+    assert re.search("q07 +batch size 1", said)
+    for option in (
+        "model=\n    \\* width2",
+        "activation=\n(.*\n)*? +\\* relu ",
+        "data=\n    \\* mnist",
+        "\\* tensorboard",
+    ):
+        assert re.search(option, said), option
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_every_option_that_is_shipped_is_described() -> None:
+    shipped = {path.parent.name: set() for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "search"}
+    for path in (ROOT / "conf").glob("*/*.yaml"):
+        if path.parent.name in shipped:
+            shipped[path.parent.name].add(path.stem)
+    assert {group: set(options) for group, options in OPTIONS.items()} == shipped
+
+
+@pytest.mark.parametrize("group", [*OPTIONS, "hydra/launcher"])
+def test_the_help_of_a_group_shows_its_options_values(
+    group: str, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--help", group) == 0
+    said = capsys.readouterr().out
+    for option in OPTIONS.get(group, ["slurm"]):
+        assert f"{group}={option}" in said
+
+
+def test_the_help_of_the_models_shows_their_sizes(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--help", "model") == 0
+    assert "model=combined: three: 256, 128 and 192 units (question 10)\n    hidden_sizes:\n    - 256\n" in (
+        capsys.readouterr().out
+    )
 
 
 def test_the_entry_point_is_short() -> None:

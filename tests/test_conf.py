@@ -11,8 +11,10 @@ from conftest import ROOT, SHORT
 from hydra.utils import instantiate
 
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.command import compose, composing, jobs, typed
-from mnist_mlp.config import keys, problems, what_counts
+from mnist_mlp.config.checks import problems
+from mnist_mlp.config.compose import compose, composing, jobs, typed
+from mnist_mlp.config.identity import what_counts
+from mnist_mlp.config.schema import keys
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.lab import notebook_run_of, notebook_runs
 from mnist_mlp.mlp import MLP

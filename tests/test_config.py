@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_mlp.command import compose, composing, reference, typed
-from mnist_mlp.config import Config, Names, Numbers, identity, label, problems
+from mnist_mlp.config.checks import problems
+from mnist_mlp.config.compose import compose, composing, reference, typed
+from mnist_mlp.config.identity import identity, label
+from mnist_mlp.config.schema import Config
+from mnist_mlp.config.valid import Names, Numbers
 from mnist_mlp.lab import notebook_run_of
 
 

@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from test_properties import launch, run
 
-from mnist_mlp import trained
-from mnist_mlp.history import History
-from mnist_mlp.problem import Problem
-from mnist_mlp.runs import RECORD, read
+from mnist_mlp.callbacks.history import History
+from mnist_mlp.cli import report
+from mnist_mlp.errors import Problem
+from mnist_mlp.inference import load as trained
+from mnist_mlp.runs.record import RECORD, read
 
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts" / "dev"))
 try:
     import faults
-    import report
 finally:
-    sys.path.remove(str(ROOT / "scripts"))
+    sys.path.remove(str(ROOT / "scripts" / "dev"))
 
 SHORT = ["width=8", "data.steps_per_epoch=2", "epochs=2"]
 RUN = [*SHORT, "trainer=cpu", "trainer.threads=1", "callbacks=light", "logger=[tensorboard,csv]"]
@@ -223,9 +223,7 @@ def test_a_report_is_without_a_damaged_record_and_names_it(made: Made, data: st.
     others, before = (each.drop(each.query(its_own).index).reset_index(drop=True) for each in (table, made.table))
     assert others.equals(before)
     if read(path) is None:
-        assert (
-            said == f"{path} is damaged or of another version: left out; the launch that trained it trains it again\n"
-        )
+        assert said == f"{path} is corrupt or of another version: left out; the command that trained it does so again\n"
         assert len(table) == len(made.table) - 1
     else:
         assert (said, len(table)) == ("", len(made.table))
@@ -267,7 +265,7 @@ def test_a_damaged_checkpoint_is_refused_in_a_line_or_has_the_same_weights(made:
     spoil(data, path)
     found = loaded(str(path), made.runs)
     if isinstance(found, str):
-        assert found == f"{path}: not loaded: damaged, or it holds more than weights and plain values"
+        assert found == f"{path}: not loaded: corrupt, or it holds more than weights and plain values"
     else:
         weights = found.model.state_dict()
         assert all(torch.equal(weights[name], usual[name]) for name in usual)

@@ -34,7 +34,7 @@ def draw(*arguments: str | int, code: str = "") -> "subprocess.Popen[str]":
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs."""
-    from mnist_mlp.command import main
+    from mnist_mlp.cli.train import main
 
     folder = tmp_path_factory.mktemp("lab") / "runs"
     for width in (200, 100):

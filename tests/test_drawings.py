@@ -3,7 +3,7 @@
 import numpy as np
 from PIL.Image import Image
 
-from mnist_mlp import drawings
+from mnist_mlp import images as drawings
 
 BLACK, WHITE = 0, 255
 

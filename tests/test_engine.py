@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback
 from test_training import numbers, results, weights
 
-from mnist_mlp import engine, kernel, mnist
+from mnist_mlp import mnist
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.command import compose, composing, typed
+from mnist_mlp.config.compose import compose, composing, typed
 from mnist_mlp.data import Chunk, MNISTDataModule
+from mnist_mlp.fast import cuda_graph, engine, kernel
+from mnist_mlp.fast.eager import Eager, options
 
 Command = Callable[..., int]
 Way = Literal["plain", "double", "eager", "kernel"]
@@ -174,7 +176,7 @@ def test_a_run_interrupted_in_an_epoch_and_resumed_is_bit_for_bit_the_undisturbe
     assert command(*run) == 0
     ((_, undisturbed),) = results(tmp_path / "runs").items()
     expected = weights(tmp_path / "runs")
-    from mnist_mlp.history import History
+    from mnist_mlp.callbacks.history import History
 
     taken = History.on_train_batch_end
 
@@ -294,7 +296,7 @@ def test_without_a_compiler_one_line_says_so_and_the_run_goes_on(
     monkeypatch.setenv(*EAGER.split("="))
     assert command("epochs=1", "data.steps_per_epoch=2", "trainer=cpu") == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("slower")]
-    assert line == "slower: there is no C++ compiler no-such-compiler"
+    assert line == "there is no C++ compiler no-such-compiler; PyTorch takes the steps, which is slower"
 
 
 def test_a_compiler_that_fails_is_as_good_as_none(
@@ -303,7 +305,7 @@ def test_a_compiler_that_fails_is_as_good_as_none(
     kernel.compiled.cache_clear()
     monkeypatch.setenv("CXX", "false")
     assert command("epochs=1", "data.steps_per_epoch=2", "trainer=cpu") == 0
-    assert "slower: false does not compile the kernel: status 1" in capsys.readouterr().out
+    assert "false does not compile the kernel: status 1" in capsys.readouterr().out
 
 
 def test_the_kernel_is_compiled_once_for_all_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -323,11 +325,11 @@ def test_the_kernel_is_compiled_once_for_all_runs(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["optimizer._target_=torch.optim.NAdam"], "slower: the compiled kernel does not know NAdam"),
-        (["+optimizer.amsgrad=true"], "slower: the compiled kernel does not know Adam's amsgrad"),
+        (["optimizer._target_=torch.optim.NAdam"], "NAdam: not supported by the compiled kernel"),
+        (["+optimizer.amsgrad=true"], "Adam's amsgrad: not supported by the compiled kernel"),
         (
             ["optimizer=momentum", "+optimizer.nesterov=true"],
-            "slower: the compiled kernel does not know SGD's nesterov",
+            "SGD's nesterov: not supported by the compiled kernel",
         ),
         (["trainer.precision=64-true"], "one optimizer step at a time, as plain Lightning: precision 64-true"),
         (
@@ -371,9 +373,9 @@ def test_a_line_says_where_the_numbers_depend_on_the_number_of_threads(
     assert capsys.readouterr().out.splitlines().count(line) == depends
 
 
-def test_the_readme_promises_the_same_weights_with_any_number_of_threads_of_the_kernel_alone() -> None:
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    (sentence,) = (text for text in readme.split(". ") if "any number of threads" in text)
+def test_the_page_promises_the_same_weights_with_any_number_of_threads_of_the_kernel_alone() -> None:
+    page = " ".join((ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split())
+    (sentence,) = (text for text in page.split(". ") if "any number of threads" in text)
     assert sentence.startswith("Where the compiled kernel takes the optimizer steps, the weights are the same")
     assert "where PyTorch takes them, only with the same number, and the run's log says so" in sentence
 
@@ -396,7 +398,7 @@ def test_a_captured_step_replayed_takes_the_steps_of_the_eager_way(
 ) -> None:
     # Without a GPU the replay is the step itself; the static buffers and what capturing takes back are real.
     def captured(step: Callable[[], None]) -> Callable[[], None]:
-        with engine.options(torch_optimizer, capturable=False):
+        with options(torch_optimizer, capturable=False):
             for _ in range(3):
                 step()
         return step
@@ -404,7 +406,7 @@ def test_a_captured_step_replayed_takes_the_steps_of_the_eager_way(
     monkeypatch.setattr(engine, "captured", captured)
     configured = shipped(optimizer)
     outcomes = []
-    for way in (engine.Eager, engine.Graph):
+    for way in (Eager, cuda_graph.Graph):
         model = classifier("plain", configured)
         torch_optimizer = model.configure_optimizers()
         assert isinstance(torch_optimizer, torch.optim.Optimizer)
@@ -426,7 +428,7 @@ def test_a_captured_step_replayed_takes_the_steps_of_the_eager_way(
 def test_a_cuda_graph_takes_the_steps_of_plain_torch(optimizer: str) -> None:
     configured = shipped(optimizer)
     outcomes = []
-    for way in (engine.Eager, engine.Graph):
+    for way in (Eager, cuda_graph.Graph):
         model = classifier("plain", configured).cuda()
         torch_optimizer = model.configure_optimizers()
         assert isinstance(torch_optimizer, torch.optim.Optimizer)

@@ -14,8 +14,9 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from lightning.pytorch.utilities import rank_zero_only
 from test_training import results
 
-from mnist_mlp import files, ranks
-from mnist_mlp.config import LABEL_LENGTH
+from mnist_mlp import files
+from mnist_mlp.config.identity import LABEL_LENGTH
+from mnist_mlp.runs import ranks
 
 Command = Callable[..., int]
 QUIET = [*SHORT, "width=8", "callbacks=light", "logger=csv"]
@@ -79,7 +80,7 @@ def test_a_rank_is_believed_in_a_process_that_the_run_has_started(monkeypatch: p
     assert not ranks.is_follower(nodes=1)
     with ranks.leading(nodes=1):
         assert "LOCAL_RANK" not in os.environ
-        code = "from mnist_mlp.ranks import is_follower; print(is_follower(1))"
+        code = "from mnist_mlp.runs.ranks import is_follower; print(is_follower(1))"
         said = [
             subprocess.run(
                 [sys.executable, "-c", code],
@@ -103,7 +104,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def main(*arguments: str) -> int:
-    from mnist_mlp import command
+    from mnist_mlp.cli import train as command
 
     before, sys.argv = sys.argv, ["train.py", *arguments]
     try:

@@ -15,8 +15,9 @@ import pytest
 from conftest import ROOT, SHORT
 from PIL import Image
 
-from mnist_mlp import evaluation, trained
-from mnist_mlp.command import main
+from mnist_mlp.cli.train import main
+from mnist_mlp.inference import evaluation
+from mnist_mlp.inference import load as trained
 
 SCRIPT = ROOT / "scripts" / "evaluate.py"
 VARIANTS = {

@@ -21,11 +21,12 @@ import torch
 from conftest import ROOT, SHORT
 from safetensors import safe_open
 
-from mnist_mlp import export, trained
-from mnist_mlp.command import main
+from mnist_mlp.cli.train import main
+from mnist_mlp.errors import Problem
+from mnist_mlp.inference import export
+from mnist_mlp.inference import load as trained
+from mnist_mlp.inference.load import Trained
 from mnist_mlp.mlp import MLP
-from mnist_mlp.problem import Problem
-from mnist_mlp.trained import Trained
 
 SCRIPT = ROOT / "scripts" / "export.py"
 KEYS = ["preprocessing", "input", "output", "model", "versions", "label", "id", "seed", "test_accuracy"]
@@ -279,11 +280,14 @@ def test_a_disk_that_is_full_leaves_nothing(network: Trained, monkeypatch: pytes
         (["RUN", "--format", "onnx", "--ot", "a"], "--ot: there is no such option; did you mean --out?"),
         (["RUN", "--format", "onnx", "--out", "no/a"], "no/a: it cannot be written: No such file or directory"),
         (["RUN", "--format", "torchscript", "--out", "file/a"], "file/a: it cannot be written: Not a directory"),
-        (["RUN", "--format", "onnx", "--out", "folder"], "folder: it is there and no file; --out names another"),
+        (
+            ["RUN", "--format", "onnx", "--out", "folder"],
+            "folder: exists and is not a file; choose another --out",
+        ),
         (["RUN", "--format", "onnx", "--out", "x" * 300], f"{'x' * 300}: it cannot be written: File name too long"),
         (
             ["damaged", "--format", "onnx"],
-            "damaged: not loaded: damaged, or it holds more than weights and plain values",
+            "damaged: not loaded: corrupt, or it holds more than weights and plain values",
         ),
     ],
     ids=[str(number) for number in range(9)],
@@ -310,7 +314,7 @@ def test_an_exported_file_is_not_taken_for_a_checkpoint(network: Trained, format
     path = str(file_of(network, format, tmp_path))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        with pytest.raises(Problem, match=r"not loaded: damaged, or |a checkpoint of something else"):
+        with pytest.raises(Problem, match=r"not loaded: corrupt, or |incompatible checkpoint"):
             trained.load(path)
     assert not [warning for warning in said if "torch.load" in str(warning.message)]
 

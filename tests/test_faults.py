@@ -1,4 +1,4 @@
-"""A sample of what scripts/faults.py does by the hundred: sweeps that are broken, and end as undisturbed ones do."""
+"""A sample of what scripts/dev/faults.py does by the hundred: sweeps that are broken, and end as others do."""
 
 import random
 import sys
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts" / "dev"))
 try:
     import faults
 finally:
-    sys.path.remove(str(ROOT / "scripts"))
+    sys.path.remove(str(ROOT / "scripts" / "dev"))
 
 
 @pytest.fixture(scope="module")

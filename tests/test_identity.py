@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from mnist_mlp.command import compose, composing, typed
-from mnist_mlp.config import Config, identity
+from mnist_mlp.config.compose import compose, composing, typed
+from mnist_mlp.config.identity import identity
+from mnist_mlp.config.schema import Config
 
 RESULTS = ROOT / "docs" / "results"
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, SHORT
 
 from mnist_mlp import mnist
-from mnist_mlp.command import MODULES
+from mnist_mlp.runs.launch import MODULES
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_configuration_the_data_and_the_licences(wheel: Path
         assert f"mnist_mlp/conf/{path.relative_to(ROOT / 'conf')}" in names
     for name in mnist.FILES:
         assert f"mnist_mlp/mnist_files/{name}.gz" in names
-    assert "mnist_mlp/lab.json" in names
+    assert {"mnist_mlp/lab.json", "mnist_mlp/py.typed"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/mnist_mlp/mnist_files/README.md") for name in names)
 
@@ -59,13 +59,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    from_where = run("-c", "import mnist_mlp.command as c; print(c.__file__, c.CONF)", name="python").split()
+    from_where = run("-c", "import mnist_mlp.config.compose as c; print(c.__file__, c.CONF)", name="python").split()
     assert all(Path(path).is_relative_to(site) for path in from_where)
     return run
 
 
 FOLDERS = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
-GROUPS = sorted(FOLDERS - {"hydra", "question", "search", "trainer"})
+GROUPS = sorted(FOLDERS - {"hydra", "question", "search", "trainer", "debug"})
 APART = {*MODULES, "relu_tanh_sigmoid"}
 """What needs an extra of the package, and what is for three hidden layers, as experiment=q10 has them."""
 
@@ -75,6 +75,16 @@ def test_the_installed_command_trains_with_every_option_of_a_group(installed: Ca
     options = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")} - APART
     printed = installed("-m", f"{group}={','.join(sorted(options))}", *SHORT, "overwrite=true")
     assert printed.splitlines()[-1] == f"{len(options)} jobs: {len(options)} completed"
+
+
+def test_the_installed_command_debugs(installed: Callable[..., str]) -> None:
+    assert "fast_dev_run keeps no record" in installed("debug=one_batch", *SHORT)
+    assert "2 jobs: 1 limited, 1 completed" in installed("-m", "debug=overfit,profile", *SHORT, "overwrite=true")
+
+
+def test_the_verbs_of_the_installed_command_work_outside_the_checkout(installed: Callable[..., str]) -> None:
+    assert "digit 9" in installed("evaluate", "best")
+    assert "| `python train.py epochs=1" in installed("table", "epochs=1 data.steps_per_epoch=2 trainer=cpu")
 
 
 def test_the_installed_command_answers_a_question(installed: Callable[..., str]) -> None:

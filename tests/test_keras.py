@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.command import compose, composing, typed
+from mnist_mlp.config.compose import compose, composing, typed
 from mnist_mlp.data import MNISTDataModule
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import SHORT
 
-from mnist_mlp import kernel
+from mnist_mlp.fast import kernel
 
 Command = Callable[..., int]
 

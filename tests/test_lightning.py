@@ -13,8 +13,9 @@ from lightning.pytorch import callbacks
 from test_identity import config
 from test_training import results
 
-from mnist_mlp import trained
-from mnist_mlp.config import LIGHTNING, OBSERVERS, SET_ELSEWHERE, TRAINER, identity
+from mnist_mlp.config.identity import OBSERVERS, identity
+from mnist_mlp.config.valid import LIGHTNING, SET_ELSEWHERE, TRAINER
+from mnist_mlp.inference import load as trained
 
 Command = Callable[..., int]
 
@@ -311,7 +312,7 @@ def test_a_callback_that_cannot_work_is_refused_in_a_line(
 def test_the_device_monitor_needs_psutil(
     command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mnist_mlp.foreign.find_spec", lambda name: None)
+    monkeypatch.setattr("mnist_mlp.callbacks.foreign.find_spec", lambda name: None)
     assert command(*LINE, "logger=csv", *added("DeviceStatsMonitor", [])) == 2
     assert "needs psutil: pip install psutil" in capsys.readouterr().err
 

@@ -17,8 +17,8 @@ from conftest import SHORT
 from test_tensorboard import AT_EPOCH_ENDS, AT_THE_END, COLUMNS, OVER_EPOCHS, OVER_STEPS
 from test_training import results
 
-from mnist_mlp import loggers
-from mnist_mlp.curves import Curves
+from mnist_mlp.tracking import loggers
+from mnist_mlp.tracking.curves import Curves
 
 Command = Callable[..., int]
 Points = dict[str, list[tuple[int, float]]]

@@ -10,8 +10,9 @@ import pytest
 import torch
 from conftest import SHORT
 
-from mnist_mlp import kernel, machine
-from mnist_mlp.words import LANGUAGES, Words
+from mnist_mlp.fast import kernel
+from mnist_mlp.report.text import LANGUAGES, Words
+from mnist_mlp.runs import machine
 
 Command = Callable[..., int]
 

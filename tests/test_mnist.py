@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnist_mlp import mnist
-from mnist_mlp.problem import Problem
+from mnist_mlp.errors import Problem
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_a_name_that_a_locale_lacks_is_trained_or_a_line_says_what_to_type(
 
 
 def test_what_the_encoding_of_the_output_lacks_is_shown_as_escapes() -> None:
-    code = "from mnist_mlp.arguments import read_or_not\nwith read_or_not(): print(chr(0xF1), chr(0xDCFF))"
+    code = "from mnist_mlp.cli.arguments import read_or_not\nwith read_or_not(): print(chr(0xF1), chr(0xDCFF))"
     line = [sys.executable, "-c", code]
     for locale, shown in ((ASCII, b"\\xf1 \\udcff\n"), ({"PYTHONUTF8": "1"}, "ñ \\udcff\n".encode())):
         done = subprocess.run(line, capture_output=True, env=os.environ | locale)
@@ -130,7 +130,7 @@ def test_no_text_is_in_the_encoding_of_the_platform() -> None:
     # Ruff's PLW1514 sees only what is evidently a file.
     files = [
         ROOT / "train.py",
-        *(path for name in ("mnist_mlp", "scripts", "tests") for path in (ROOT / name).glob("*.py")),
+        *(path for name in ("mnist_mlp", "scripts", "tests") for path in (ROOT / name).rglob("*.py")),
     ]
     found = {
         f"{path.relative_to(ROOT)}:{line}"

@@ -21,9 +21,11 @@ from hypothesis import strategies as some
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_mlp import digit, mnist, trained
+from mnist_mlp import mnist
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.problem import Problem
+from mnist_mlp.errors import Problem
+from mnist_mlp.inference import load as trained
+from mnist_mlp.inference import preprocess as digit
 
 IMAGES = 300
 BICUBIC, NEAREST = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
@@ -37,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", "epochs=2", "trainer=cpu", "callbacks=none", "logger=none"])
         sys.argv.append(f"runs_dir={folder}")
-        from mnist_mlp.command import main
+        from mnist_mlp.cli.train import main
 
         main()
     return folder
@@ -59,8 +61,7 @@ def predict(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, list[str]]]:
     """Run scripts/predict.py in this process: its exit status, what it printed, and its lines on stderr."""
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    from predict import main
+    from mnist_mlp.cli.predict import main
 
     def run(*arguments: str | Path, run: str = "best") -> tuple[int, str, list[str]]:
         words = ["predict.py", run, *map(str, arguments), "--runs-dir", str(runs)]
@@ -274,16 +275,16 @@ FORM = "it has to be height x width, n x 28 x 28 or n x 784"
 BAD = {
     "empty.png": (b"", NOT_AN_IMAGE),
     "text.png": (b"seven", NOT_AN_IMAGE),
-    "cut.png": (image_of(Image.effect_noise((90, 90), 90))[:2000], "the image is damaged or not whole"),
+    "cut.png": (image_of(Image.effect_noise((90, 90), 90))[:2000], "the image is corrupt or incomplete"),
     "large.png": (png_of(9000, 9000), "more than 64 million pixels; reduce it first"),
     "huge.png": (png_of(100_000, 100_000), "more than 64 million pixels; reduce it first"),
     "no pixels.png": (png_of(0, 10), NOT_AN_IMAGE),
-    "missing pixels.png": (png_of(10, 10), "the image is damaged or not whole"),
+    "missing pixels.png": (png_of(10, 10), "the image is corrupt or incomplete"),
     "white.png": (image_of(Image.new("L", (50, 50), 255)), "no digit in it: all of it is of one shade"),
     "one pixel.png": (image_of(Image.new("L", (1, 1), 90)), "no digit in it: all of it is of one shade"),
     "nothing.png": (image_of(Image.new("RGBA", (9, 9), (0, 0, 0, 0))), "no digit in it: all of it is of one shade"),
-    "text.npy": (b"seven", "not a NumPy array, or damaged"),
-    "cut.npy": (npy_of(np.zeros((28, 28)))[:-1], "the array is damaged or not whole"),
+    "text.npy": (b"seven", "not a NumPy array, or corrupt"),
+    "cut.npy": (npy_of(np.zeros((28, 28)))[:-1], "the array is corrupt or incomplete"),
     "objects.npy": (npy_of(np.array([{}])), "an array of object; it has to be of uint8, or of floats from 0 to 1"),
     "integers.npy": (
         npy_of(np.ones((28, 28), int)),
@@ -388,7 +389,7 @@ def test_what_is_wrong_with_the_command_is_told_in_one_line(
 
 
 def test_a_wrong_command_is_told_without_the_heavy_imports() -> None:
-    code = "import sys; sys.argv[1:] = ['best']; sys.path.insert(0, 'scripts')\nfrom predict import main\n"
+    code = "import sys; sys.argv[1:] = ['best']\nfrom mnist_mlp.cli.predict import main\n"
     code += "try: main()\nexcept SystemExit as stop: print(stop.code, 'torch' in sys.modules, 'PIL' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "2 False False\n"

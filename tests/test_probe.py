@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from mnist_mlp import probe
 from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.tracking import probe
 
 OPTIMIZER = {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1}
 

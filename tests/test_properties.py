@@ -16,10 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_mlp.command import main
-from mnist_mlp.config import Config, identity
-from mnist_mlp.runs import Run, read
-from mnist_mlp.trained import load
+from mnist_mlp.cli.train import main
+from mnist_mlp.config.identity import identity
+from mnist_mlp.config.schema import Config
+from mnist_mlp.inference.load import load
+from mnist_mlp.runs.folder import Run
+from mnist_mlp.runs.record import read
 
 ACTIVATIONS = [path.stem for path in (ROOT / "conf/activation").glob("*.yaml") if path.stem.count("_") < 2]
 OPTIMIZERS = [path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml")]

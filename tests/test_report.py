@@ -14,9 +14,10 @@ from conftest import ROOT
 from matplotlib.image import imread
 from test_study import BASELINE, DIFFERENCES, SEEDS, finder, record, record_all  # noqa: F401 (finder is a fixture)
 
-from mnist_mlp.report import write
-from mnist_mlp.study import QUESTIONS, Study
-from mnist_mlp.words import LANGUAGES, MINUS
+from mnist_mlp.lab import claims
+from mnist_mlp.report.study import QUESTIONS, Study
+from mnist_mlp.report.text import LANGUAGES, MINUS
+from mnist_mlp.report.write import write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BOTH = ["mnist", "notebook"]
@@ -216,11 +217,11 @@ def keys(value: Any, name: str = "") -> list[str]:
 
 
 def test_every_language_has_every_text_with_the_same_places() -> None:
-    texts = json.loads((ROOT / "mnist_mlp" / "report_texts.json").read_text(encoding="utf-8"))
+    texts = json.loads((ROOT / "mnist_mlp" / "report" / "texts.json").read_text(encoding="utf-8"))
     english, spanish = ({**texts[language], "questions": {}} for language in LANGUAGES)
     assert keys(english) == keys(spanish)
     assert sorted(texts["es"]["questions"]) == list(QUESTIONS)
-    assert sorted(texts["claims"]) == list(QUESTIONS)
+    assert sorted(claims()) == list(QUESTIONS)
 
 
 class Links(HTMLParser):

@@ -1,4 +1,4 @@
-"""The published results: every number of the README's and of the report's comes from docs/results/results.csv."""
+"""The published results: the numbers of the README, docs/results.md and the report come from results.csv."""
 
 import re
 from collections.abc import Callable
@@ -10,10 +10,11 @@ import pytest
 from conftest import ROOT
 from scipy import stats
 
-from mnist_mlp.findings import STATES
+from mnist_mlp.search.summary import STATES
 
 RESULTS = ROOT / "docs" / "results"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 REPORT = (RESULTS / "report.md").read_text(encoding="utf-8")
 BOTH = ("mnist", "notebook")
 
@@ -81,26 +82,34 @@ def test_the_summary_is_that_of_the_runs(runs: pd.DataFrame) -> None:
             assert cells["verdict"] == shown, variant
 
 
-def test_the_readme_shows_the_reports_summary() -> None:
-    assert table_after("## The answers", README) == table_after("## Summary", REPORT)
+def test_the_page_of_results_shows_the_reports_summary() -> None:
+    assert table_after("## The answers", PAGE) == table_after("## Summary", REPORT)
 
 
-def test_the_readme_tells_of_the_leak_by_the_runs(runs: pd.DataFrame) -> None:
+def test_the_readme_shows_one_variant_a_question_of_the_reports_summary() -> None:
+    header, *rows = table_after("## The answers", README)
+    titles, *summary = table_after("## Summary", REPORT)
+    assert [row[0] for row in rows] == ["", *map(str, range(1, 11))]
+    assert all(row in [[each[titles.index(title)] for title in header] for each in summary] for row in rows)
+
+
+def test_the_page_of_results_tells_of_the_leak_by_the_runs(runs: pd.DataFrame) -> None:
     baselines = [of(runs, protocol, "baseline").val_accuracy for protocol in BOTH]
     sound, leaking = (f"{percent(values)}%" for values in baselines)
-    assert f"{leaking} with the notebook's split and {sound} with a sound one" in re.sub(r"\s+", " ", README)
+    assert f"{leaking} with the notebook's split and {sound} with a sound one" in re.sub(r"\s+", " ", PAGE)
 
 
 def test_the_figures_of_the_readme_and_the_report_are_there() -> None:
     shown = re.findall(r"!\[.+?\]\((docs/results/.+?)\)", README)
     assert shown == ["docs/results/figures/differences.png"]
+    assert "](results/figures/differences.png)" in PAGE
     assert (ROOT / shown[0]).is_file()
     named = re.findall(r"!\[.+?\]\((.+?)\)", REPORT)
     assert sorted(named) == sorted(str(path.relative_to(RESULTS)) for path in RESULTS.glob("figures/*.png"))
 
 
 def test_how_far_it_goes_is_by_ten_seeds_each() -> None:
-    """The table of docs/results/beyond.md is that of the runs in beyond.csv, and the README shows it."""
+    """The table of docs/results/beyond.md is that of the runs in beyond.csv, and docs/results.md shows it."""
     page = (RESULTS / "beyond.md").read_text(encoding="utf-8")
     header, ruler, *rows = table_after("## Three experiments", page)
     found = pd.read_csv(RESULTS / "beyond.csv")
@@ -112,7 +121,8 @@ def test_how_far_it_goes_is_by_ten_seeds_each() -> None:
         assert cells["validation %"] == percent(its_runs.val_accuracy)
         assert cells["test %"] == percent(its_runs.test_accuracy)
         assert cells["minutes"] == f"{its_runs.seconds.mean() / 60:.1f}"
-    assert table_after("## How far", README) == [header, ruler, *rows]
+    assert table_after("## How far", PAGE) == [header, ruler, *rows]
+    assert f"goes: {rows[-1][header.index('test %')]}% on the test images" in README
 
 
 SEARCHES = sorted((RESULTS / "searches").iterdir())

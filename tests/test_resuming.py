@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from mnist_mlp.command import compose, composing, typed
-from mnist_mlp.config import Config, problems
-from mnist_mlp.runs import RECORD, Run
+from mnist_mlp.config.checks import problems
+from mnist_mlp.config.compose import compose, composing, typed
+from mnist_mlp.config.schema import Config
+from mnist_mlp.runs.folder import Run
+from mnist_mlp.runs.record import RECORD
 from mnist_mlp.training import train
 
 PROCESSES = multiprocessing.get_context("forkserver")

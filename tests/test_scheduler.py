@@ -168,8 +168,8 @@ def ended_after_two_epochs(command: Command, *line: str) -> None:
     """Let a run be interrupted at the end of its second epoch, after its checkpoint."""
     from lightning.pytorch.callbacks import Callback
 
-    from mnist_mlp import command as commands
     from mnist_mlp import training
+    from mnist_mlp.cli import train as commands
 
     class Interrupt(Callback):
         def on_train_epoch_start(self, trainer: object, pl_module: torch.nn.Module) -> None:

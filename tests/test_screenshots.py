@@ -16,10 +16,10 @@ from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from mnist_mlp.curves import LAYOUT
-from mnist_mlp.hyperparameters import METRICS
+from mnist_mlp.tracking.curves import LAYOUT
+from mnist_mlp.tracking.hparams import METRICS
 
-SCRIPT = ROOT / "scripts" / "screenshots.py"
+SCRIPT = ROOT / "scripts" / "dev" / "screenshots.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 COLUMNS = {
     *("question", "model", "hidden_sizes", "width", "depth", "activation", "optimizer", "lr", "batch", "epochs"),
@@ -33,7 +33,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not in
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train question 5 with two seeds, and a run that diverges; give their folder."""
-    from mnist_mlp.command import main
+    from mnist_mlp.cli.train import main
 
     folder = tmp_path_factory.mktemp("screenshots") / "runs"
     same = ["data.steps_per_epoch=20", "epochs=2", "trainer=cpu", "callbacks=full", f"runs_dir={folder}"]
@@ -240,9 +240,7 @@ def test_pr_curves_has_a_chart_of_each_digit(screenshots: ModuleType, page: Page
 
 
 @needs_chromium
-def test_the_pictures_for_the_readme_are_small(
-    screenshots: ModuleType, page: Page, address: str, tmp_path: Path
-) -> None:
+def test_the_pictures_for_the_page_are_small(screenshots: ModuleType, page: Page, address: str, tmp_path: Path) -> None:
     screenshots.photograph(page, address, tmp_path)
     for name in ("time_series", "hparams", "images"):
         with (
@@ -251,7 +249,7 @@ def test_the_pictures_for_the_readme_are_small(
         ):
             assert taken.size == published.size
         assert (tmp_path / f"{name}.png").stat().st_size < 100_000
-        assert f"docs/screenshots/{name}.png" in (ROOT / "README.md").read_text(encoding="utf-8")
+        assert f"](screenshots/{name}.png)" in (ROOT / "docs" / "tensorboard.md").read_text(encoding="utf-8")
 
 
 def said(*arguments: str, program: str = "", **environment: str) -> str:

@@ -15,9 +15,11 @@ import pytest
 from conftest import ROOT
 from optuna.trial import TrialState
 
-from mnist_mlp import command, space, winner
-from mnist_mlp.problem import Problem
-from mnist_mlp.search import Search, suggest
+from mnist_mlp.config.compose import composing
+from mnist_mlp.errors import Problem
+from mnist_mlp.search import confirmation as winner
+from mnist_mlp.search import space
+from mnist_mlp.search.trials import Search, suggest
 from mnist_mlp.statistics import summarize
 
 SPACE = """
@@ -33,8 +35,8 @@ trials: 3
 
 
 @pytest.fixture
-def composing() -> Iterator[None]:
-    with command.composing():
+def composed() -> Iterator[None]:
+    with composing():
         yield
 
 
@@ -51,7 +53,7 @@ def run(*line: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "search").glob("*.yaml")))
-@pytest.mark.usefixtures("composing")
+@pytest.mark.usefixtures("composed")
 def test_every_space_that_is_shipped_can_be_drawn_from(name: str, tmp_path: Path) -> None:
     drawn_from = space.read(name)
     study = optuna.create_study()
@@ -79,7 +81,7 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     line = [sys.executable, ROOT / "train.py", "--config-dir", folder, "experiment=small_winner"]
     trained = subprocess.run([*line, f"runs_dir={tmp_path}/again", "seed=100"], capture_output=True, encoding="utf-8")
     assert trained.returncode == 0, trained.stderr
-    with command.composing():
+    with composing():
         found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
     assert trials.val_accuracy.max() == found.best.value
     (accuracy, _) = found.best.user_attrs["accuracies"]
@@ -90,7 +92,7 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["what?", "a#b", "100%", "%41", "a?mode=memory", "{b}", "one two", "ñ"])
-@pytest.mark.usefixtures("composing")
+@pytest.mark.usefixtures("composed")
 def test_a_study_lies_in_its_folder_whatever_the_folders_name(name: str, tmp_path: Path) -> None:
     found = Search(space.read(str(write(tmp_path))), tmp_path / name)
     assert found.study.study_name == "small"
@@ -103,12 +105,12 @@ def test_a_study_lies_in_its_folder_whatever_the_folders_name(name: str, tmp_pat
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
     done = run(write(tmp_path), "--runs-dir", tmp_path / "runs", "--fresh", 1, "--trials", 4, "--jobs", 2)
     assert done.returncode == 0, done.stderr
-    with command.composing():
+    with composing():
         found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
     assert len(found.done) in (4, 5)  # the other process may end a trial that it had begun
 
 
-@pytest.mark.usefixtures("composing")
+@pytest.mark.usefixtures("composed")
 def test_no_run_of_a_search_looks_at_the_test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mnist_mlp import mnist
 
@@ -122,7 +124,7 @@ def test_no_run_of_a_search_looks_at_the_test_images(tmp_path: Path, monkeypatch
     Search(space.read(str(write(tmp_path))), tmp_path / "runs").run(trials=1, job=0, threads=1)
 
 
-@pytest.mark.usefixtures("composing")
+@pytest.mark.usefixtures("composed")
 def test_a_trial_that_diverges_is_counted_and_ends_nothing(tmp_path: Path) -> None:
     text = SPACE.replace("lr: {low: 0.001, high: 0.1, log: true}", "lr: [1.0e+30]").replace("[relu, tanh]", "[relu]")
     found = Search(space.read(str(write(tmp_path, text))), tmp_path / "runs")
@@ -132,7 +134,7 @@ def test_a_trial_that_diverges_is_counted_and_ends_nothing(tmp_path: Path) -> No
         _ = found.best
 
 
-@pytest.mark.usefixtures("composing")
+@pytest.mark.usefixtures("composed")
 def test_a_trial_that_is_worse_than_the_others_is_pruned_and_its_run_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +149,7 @@ def test_a_trial_that_is_worse_than_the_others_is_pruned_and_its_run_can_go_on(
 
 
 @pytest.mark.parametrize(("epochs", "tenths"), [(1, [10]), (3, [3, 6, 10]), (12, list(range(1, 11)))])
-@pytest.mark.usefixtures("composing")
+@pytest.mark.usefixtures("composed")
 def test_trials_of_any_length_are_compared_by_the_tenths_that_are_done(
     tmp_path: Path, epochs: int, tenths: list[int]
 ) -> None:
@@ -220,7 +222,7 @@ def test_what_is_wrong_with_a_space_is_said_in_one_line_and_nothing_is_written(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.usefixtures("composing")
+@pytest.mark.usefixtures("composed")
 def test_a_study_of_another_space_or_of_nothing_is_refused(tmp_path: Path) -> None:
     Search(space.read(str(write(tmp_path))), tmp_path / "runs")
     with pytest.raises(Problem, match="a study of another space"):

@@ -15,7 +15,7 @@ from conftest import ROOT, SHORT
 from hydra.utils import instantiate
 from test_training import assert_same_runs, results
 
-from mnist_mlp.command import compose, composing
+from mnist_mlp.config.compose import compose, composing
 
 QUESTION = ["question=q02", "seed=0,1", "data.steps_per_epoch=2", "epochs=40", "trainer=cpu"]
 

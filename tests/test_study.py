@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mnist_mlp.problem import Problem
-from mnist_mlp.runs import SCHEMA, Epoch, Result, Run, Status
+from mnist_mlp.errors import Problem
+from mnist_mlp.report.study import Study, Variant, gather, on_test, on_validation, with_seed
+from mnist_mlp.runs.folder import Run
+from mnist_mlp.runs.record import SCHEMA, Epoch, Result, Status
 from mnist_mlp.statistics import compare, holm
-from mnist_mlp.study import Study, Variant, gather, on_test, on_validation, with_seed
 
 SEEDS = (0, 1, 2, 3, 4)
 BASELINE = (0.976, 0.977, 0.978, 0.977, 0.977)
@@ -227,5 +228,5 @@ def test_what_cannot_be_is_said_in_one_line(find: Callable[..., Study], given: d
 
 
 def test_study_and_report_are_free_of_torch() -> None:
-    code = "import sys, mnist_mlp.study, mnist_mlp.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, mnist_mlp.report.study, mnist_mlp.report; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

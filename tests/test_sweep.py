@@ -16,8 +16,8 @@ import torch
 from conftest import ROOT, SHORT
 from test_training import assert_same_runs, numbers, results, weights
 
-from mnist_mlp import training
-from mnist_mlp.runs import Run
+from mnist_mlp import files, training
+from mnist_mlp.runs.folder import Run
 
 Command = Callable[..., int]
 
@@ -108,7 +108,7 @@ def test_of_two_processes_at_one_run_one_trains_and_the_other_takes_its_result(t
     outputs = [process.communicate()[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert sum("epoch 1/2" in output for output in outputs) == 1
-    assert sum("completed before" in output for output in outputs) == 1
+    assert sum("already completed" in output for output in outputs) == 1
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_damaged_checkpoint_is_one_warning_and_the_run_begins_anew(
     capsys.readouterr()
     assert command(*run) == 0
     shown = capsys.readouterr().out
-    assert shown.count("is damaged") == 1
+    assert shown.count("is corrupt") == 1
     assert "epoch 1/2" in shown
     assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "runs").items())
 
@@ -193,16 +193,16 @@ def test_a_sweep_that_is_interrupted_ends_with_the_table_too(
 def test_a_full_disk_is_one_line_a_job_and_nothing_half_written_is_taken_for_finished(
     command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write = Run._write
+    write = files.write
 
-    def full(self: Run, name: str, text: str) -> None:
-        if name == "result.json":
-            (self.folder / f"{name}.partial").write_text(text[:100], encoding="utf-8")
+    def full(path: Path, text: str) -> None:
+        if path.name == "result.json":
+            path.with_name(f"{path.name}.partial").write_text(text[:100], encoding="utf-8")
             raise OSError(28, "No space left on device")
-        write(self, name, text)
+        write(path, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_write", full)
+        patch.setattr(files, "write", full)
         assert command("-m", *SHORT, "seed=0,1") == 1
     shown = capsys.readouterr()
     assert shown.err.count("OSError: [Errno 28] No space left on device") == 2

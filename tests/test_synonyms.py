@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from test_identity import config
 
-from mnist_mlp import synonyms
+from mnist_mlp.config import synonyms
 
 Command = Callable[..., int]
 

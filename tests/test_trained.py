@@ -13,14 +13,14 @@ import pytest
 import torch
 from conftest import SHORT
 
-from mnist_mlp import trained
-from mnist_mlp.command import main
-from mnist_mlp.problem import Problem
-from mnist_mlp.trained import Trained
+from mnist_mlp.cli.train import main
+from mnist_mlp.errors import Problem
+from mnist_mlp.inference import load as trained
+from mnist_mlp.inference.load import Trained
 
 SMALL = "model.hidden_sizes=[8]"
-NOT_LOADED = "not loaded: damaged, or it holds more than weights and plain values"
-SOMETHING_ELSE = "a checkpoint of something else than this version of this project"
+NOT_LOADED = "not loaded: corrupt, or it holds more than weights and plain values"
+SOMETHING_ELSE = "incompatible checkpoint: not made by this version of mnist-mlp"
 
 
 @pytest.fixture(scope="module")
@@ -160,20 +160,20 @@ def test_what_could_be_several_runs_is_asked_for(runs: Path) -> None:
 def test_a_run_that_did_not_end_well_is_not_used(runs: Path, status: str) -> None:
     run = the(runs, "one")
     rewrite(run, lambda record: record.update(status=status))
-    assert line_of(run, runs) == f"{run}: the run is {status}; trained to its end, it can be used"
+    assert line_of(run, runs) == f"{run}: the run is {status}; finish it first: the same command resumes it"
 
 
 def test_a_run_without_a_record_is_not_finished(runs: Path) -> None:
     run = the(runs, "one")
     (run / "result.json").unlink()
-    assert line_of(run, runs) == f"{run}: the run is not finished; trained to its end, it can be used"
+    assert line_of(run, runs) == f"{run}: the run is not finished; finish it first: the same command resumes it"
 
 
 @pytest.mark.parametrize("key", ["seed", "test", "epochs"])
 def test_a_record_of_another_version_is_said_to_be_one(runs: Path, key: str) -> None:
     run = the(runs, "one")
     rewrite(run, lambda record: record.pop(key))
-    assert line_of(run, runs) == f"{run}: its result.json is damaged or of another version"
+    assert line_of(run, runs) == f"{run}: its result.json is corrupt or of another version"
 
 
 @pytest.mark.parametrize("change", [{"colour": "blue"}, {"model": 3}, {"data": None}, {"batch": "x"}], ids=str)
@@ -273,7 +273,7 @@ def test_a_checkpoint_of_something_else_is_said_to_be_one(
 def test_a_file_of_torch_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "some.pt")
     assert line_of(tmp_path / "some.pt", tmp_path).endswith(
-        "a checkpoint of something else than this version of this project"
+        "incompatible checkpoint: not made by this version of mnist-mlp"
     )
 
 

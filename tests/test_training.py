@@ -17,7 +17,7 @@ from conftest import ROOT, SHORT
 
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import MNISTDataModule
-from mnist_mlp.machine import cores
+from mnist_mlp.runs.machine import cores
 
 Command = Callable[..., int]
 
@@ -153,7 +153,7 @@ def test_a_finished_run_is_not_trained_again(
     assert before
     capsys.readouterr()
     assert command(*SHORT) == 0
-    assert "completed before" in capsys.readouterr().out
+    assert "already completed" in capsys.readouterr().out
     assert times() == before
 
 
@@ -244,7 +244,7 @@ def test_damaged_data_is_one_line_and_status_2(
     (raw / "train-images-idx3-ubyte").write_bytes(b"\0\0\10\3")
     assert command(*SHORT, f"data.dir={tmp_path / 'data'}") == 2
     error = capsys.readouterr().err
-    assert "train-images-idx3-ubyte is damaged: it has 4 bytes" in error
+    assert "train-images-idx3-ubyte is corrupt: it has 4 bytes" in error
     assert error.count("\n") == 1
 
 

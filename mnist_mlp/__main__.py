@@ -1,0 +1,6 @@
+"""What the command mnist-mlp does, as `python -m mnist_mlp`."""
+
+from mnist_mlp.cli.verbs import main
+
+if __name__ == "__main__":
+    main()

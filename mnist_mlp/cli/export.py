@@ -1,0 +1,36 @@
+"""Write a trained network to a file of ONNX, TorchScript or safetensors, and compare its logits with the network's.
+
+mnist-mlp export q05/seed0 --format onnx
+mnist-mlp export best --format safetensors --out digits.safetensors
+"""
+
+import os
+import sys
+
+from mnist_mlp.cli.arguments import Parser, one_of, path
+from mnist_mlp.errors import Problem
+from mnist_mlp.inference import export
+from mnist_mlp.inference import load as trained
+
+
+def main() -> None:
+    """Read the command line, find the network, write the file."""
+    formats = tuple(export.FORMATS)
+    parser = Parser.of(__doc__)
+    parser.add_argument("run", metavar="RUN", help="a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
+    parser.add_argument("--format", type=one_of(formats), required=True, help=f"one of {', '.join(formats)}")
+    parser.add_argument("--out", type=path, help="the file (LABEL-seedN.SUFFIX in the current folder)")
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    arguments = parser.parse_args()
+    try:
+        network = trained.load(arguments.run, arguments.runs_dir)
+        written = export.export(network, arguments.format, arguments.out, arguments.overwrite)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+    if written.difference is None:
+        print(f"not compared with the network: {export.FORMATS[arguments.format].verified_by} is not installed")
+    else:
+        print(f"largest difference from the network's logits on the test images: {written.difference:.1e}")
+    print(written.path)

@@ -1,0 +1,1 @@
+"""What a run is: its keys, their checks and its identity. Free of torch."""

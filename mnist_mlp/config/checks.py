@@ -1,0 +1,97 @@
+"""What is wrong with a configuration, each in one line. Free of torch."""
+
+from collections.abc import Mapping
+from dataclasses import Field
+from typing import Any
+
+from mnist_mlp.activation import one_per_layer
+from mnist_mlp.config.schema import Config, keys
+from mnist_mlp.config.valid import (
+    AUGMENTATION,
+    LIGHTNING,
+    OPTIMIZER,
+    SCHEDULER,
+    SET_ELSEWHERE,
+    TRAINER,
+    TRAINING,
+    Valid,
+    nearest,
+    problem_of,
+)
+
+
+def describe(declared: "Field[Any]") -> str:
+    """Say which values a key takes."""
+    kind = "a group of keys" if "dict" in str(declared.type) else "true or false" if declared.type is bool else "text"
+    return str(declared.metadata["valid"] or kind)
+
+
+def smallest_batch(config: Config) -> int:
+    """Give the samples of the smallest batch of an epoch, which is the last where they do not divide the images."""
+    data = config.data
+    samples = min(TRAINING, TRAINING if data.steps_per_epoch is None else data.steps_per_epoch * data.batch)
+    return samples % data.batch or data.batch
+
+
+def problem_of_trainer(name: str) -> str:
+    """Say what is wrong with an argument that `lightning.Trainer` does not have, or that is set elsewhere."""
+    if name in SET_ELSEWHERE:
+        return f"trainer.{name}: {SET_ELSEWHERE[name]}"
+    return f"trainer.{name}: lightning.Trainer has no such argument{nearest(name, [*TRAINER, *LIGHTNING])}"
+
+
+def problems(config: Config) -> list[str]:
+    """List what is wrong with a composed configuration, each in one line."""
+    found: dict[str, str] = {}
+    for name, declared in keys():
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        if value is None and "None" in str(declared.type):
+            continue
+        problem = problem_of(name, value, declared.metadata["valid"])
+        if problem and declared.metadata["mirrors"] not in found:
+            found[name] = problem
+    found |= {f"trainer.{name}": f"trainer.{name} is missing" for name in TRAINER.keys() - config.trainer.keys()}
+    groups: tuple[tuple[str, Mapping[str, Valid | None]], ...] = (
+        ("trainer", TRAINER),
+        ("trainer", LIGHTNING),
+        ("optimizer", OPTIMIZER),
+        ("scheduler", SCHEDULER),
+        ("augmentation", AUGMENTATION),
+    )
+    for group, valid in groups:
+        for parameter, value in getattr(config, group).items():
+            if valid is LIGHTNING and value is None:  # as if it were not given
+                continue
+            problem = problem_of(f"{group}.{parameter}", value, valid.get(parameter))
+            if problem and parameter not in found:
+                found[f"{group}.{parameter}"] = problem
+    for name in config.trainer.keys() - TRAINER.keys() - LIGHTNING.keys():
+        found[f"trainer.{name}"] = problem_of_trainer(str(name))
+    if config.model.normalization == "batch" and (smallest := smallest_batch(config)) == 1:
+        wrong = f"batch={config.data.batch}" if smallest == config.data.batch else "the last batch of an epoch"
+        found["model.normalization"] = (
+            f"model.normalization=batch: {wrong} has a single sample, whose variance is 0; choose another batch, or "
+            "model.normalization=layer"
+        )
+    if config.trainer.get("limit_val_batches") == 0 and (config.test == "best" or config.patience is not None):
+        wanted = "test=best" if config.test == "best" else "patience"
+        found["trainer.limit_val_batches"] = f"trainer.limit_val_batches=0: {wanted} needs a validation"
+    if not isinstance(config.optimizer.get("_target_"), str):
+        found["optimizer._target_"] = "optimizer._target_ is the name of a class, as in torch.optim.Adam"
+    for group, option in (("scheduler", "cosine"), ("augmentation", "affine")):
+        values = getattr(config, group)
+        if values and not isinstance(values.get("_target_"), str):
+            found[f"{group}._target_"] = f"{group} has no _target_; choose one, as in {group}={option}"
+    for group in ("logger", "callbacks"):
+        for name, part in getattr(config, group).items():
+            if not isinstance(part, dict) or not isinstance(part.get("_target_"), str):
+                found[f"{group}.{name}"] = f"{group}.{name}._target_ is the name of a class"
+    if "model.activation" in found:
+        return list(found.values())
+    try:
+        one_per_layer(config.model.activation, len(config.model.hidden_sizes))
+    except ValueError as error:
+        found["activation"] = str(error)
+    return list(found.values())

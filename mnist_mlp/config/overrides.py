@@ -1,0 +1,174 @@
+"""What is wrong with an override. Free of torch."""
+
+import re
+from typing import Any
+
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_mlp.config import synonyms
+from mnist_mlp.config.checks import describe, problem_of_trainer, problems
+from mnist_mlp.config.compose import CONF, compose, loader, typed
+from mnist_mlp.config.schema import keys
+from mnist_mlp.config.valid import LIGHTNING, TRAINER, Numbers, nearest, shown
+from mnist_mlp.errors import Problem
+
+EXTRAS = {"joblib": "parallel", "slurm": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""The extra of this package that brings each launcher."""
+
+
+def problems_of_dashes(arguments: list[str]) -> list[str]:
+    """List the arguments that are keys with dashes before them, as in --epochs 10."""
+    names = {name for name, _ in keys()} | {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra", "search"}
+    found = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, _, value = argument.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        name = synonyms.KEYS.get(name, name)
+        if flag.startswith("--") and name in names:
+            found.append(f"{flag}: keys have no dashes; write {name}={value or following or 'VALUE'}")
+    return found
+
+
+def problems_one_by_one(overrides: list[str]) -> list[str]:
+    """List the values out of range, each override taken by itself, where they cannot be composed together."""
+    found: list[str] = []
+    for override in OverridesParser.create(loader()).parse_overrides(overrides):
+        texts = [override.input_line or ""]
+        if override.is_sweep_override():
+            texts = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        for text in texts:
+            try:
+                found += problems(typed(compose([text])))
+            except Problem:
+                continue  # this is what could not be composed, and has been said
+    return found
+
+
+def parse(text: str) -> tuple[Any, str | None]:
+    """Parse an override, or say why it is none."""
+    cause: BaseException | None = None
+    try:
+        (override,) = OverridesParser.create(loader()).parse_overrides([text])
+        if override.key_or_group:
+            return override, None
+    except HydraException as error:
+        cause = error.__cause__  # of a function, as in range(1,x)
+    except ValueError as error:  # a number of more digits than Python reads
+        cause = error
+    shown, key = " ".join(text.split()), text.partition("=")[0]
+    if cause:
+        return None, f"{shown}: {str(cause).splitlines()[0]}"
+    if key and "=" in text:
+        return None, f"{shown}: not a value; one with special characters is in quotes, as in '{key}=\"a=b\"'"
+    return None, f"{shown}: not an override; write KEY=VALUE, as in batch=1"
+
+
+def with_options(overrides: list[Override]) -> DictConfig:
+    """Compose the options that are chosen, of several the first, without what is set in them."""
+    chosen = []
+    for override in overrides:
+        name, is_group = override.key_or_group, loader().get_group_options(override.key_or_group)
+        if is_group and override.type == OverrideType.CHANGE:
+            option = next(iter(values_of(override)), None)
+            if problem_of_options(name, [option]) is None:
+                chosen.append(f"{name}={shown(option)}")
+    try:
+        return compose(chosen)
+    except Problem:
+        return compose([])  # what is wrong with them is said elsewhere
+
+
+def values_of(override: Override) -> list[Any]:
+    """List the values of an override; none if it sweeps over nothing."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    try:
+        return list(override.sweep_iterator())
+    except ValueError:  # a range with steps of 0
+        return []
+
+
+def problem_of_override(override: Override, known: DictConfig) -> str | None:
+    """Say what is wrong with an override's key, or with a value that is of the wrong kind."""
+    name = override.key_or_group
+    if override.is_sweep_override() and not override.is_discrete_sweep():
+        return f"{override.input_line}: a sweep names its values, as in lr=0.1,0.01"
+    values = values_of(override)
+    if not values:
+        return f"{override.input_line}: it sweeps over no value"
+    if override.is_delete():
+        return None  # composing it shows whether it is right
+    if loader().get_group_options(name):
+        return problem_of_options(name, values)
+    parent, _, word = name.rpartition(".")
+    if override.is_add() or override.is_force_add():
+        if parent == "trainer" and word not in {**TRAINER, **LIGHTNING}:
+            return problem_of_trainer(word)
+        open_groups = tuple(f"{key}." for key, declared in keys() if "dict" in str(declared.type))
+        return None if name.startswith(open_groups) else f"{override.input_line}: no key can be added there"
+    siblings = OmegaConf.select(known, parent) if parent else known
+    if not isinstance(siblings, DictConfig) or word not in siblings:
+        if name in synonyms.KEYS or name in synonyms.ANSWERS or (parent == "trainer" and word in LIGHTNING):
+            return f"{override.input_line or name}: there is no key {name}; {counterpart(name, override, known)}"
+        names = [*(key for key, _ in keys()), *loader().list_groups("")]
+        if isinstance(siblings, DictConfig):
+            names += [f"{parent}.{sibling!s}" for sibling in siblings]
+        return f"{override.input_line or name}: there is no key {name}{nearest(name, names)}"
+    declared = dict(keys()).get(name)
+    if declared and (problem := problem_of_form(override, declared)):
+        return problem
+    for value in values:
+        if OmegaConf.is_dict(siblings[word]) and not isinstance(value, dict):
+            return f"{override.input_line}: {name} has keys of its own; set one of them, as in {name}.KEY=VALUE"
+        if declared and name == "test" and isinstance(value, bool):
+            return f"{override.input_line}: {synonyms.ANSWERS['evaluate']}; test is {describe(declared)}"
+        try:
+            OmegaConf.update(known.copy(), name, value)
+        except (OmegaConfBaseException, AttributeError):  # the latter for keys within a null
+            return f"{name}={shown(value)}: {name} is {describe(declared) if declared else 'of another kind'}"
+    return None
+
+
+def counterpart(name: str, override: Override, known: DictConfig) -> str:
+    """Say what is here for what another tool has."""
+    if name in synonyms.ANSWERS:
+        return synonyms.ANSWERS[name]
+    key = synonyms.KEYS.get(name, name)
+    added = "" if OmegaConf.select(known, key, default=MISSING) != MISSING else "+"
+    value = (override.input_line or "").partition("=")[2]
+    return f"write {added}{key}={value or 'VALUE'}"
+
+
+def problem_of_form(override: Override, declared: Any) -> str | None:
+    """Say whether a number has a comma for its point, or a list lacks its brackets."""
+    line, valid = override.input_line or "", declared.metadata["valid"]
+    name, _, text = line.partition("=")
+    if isinstance(valid, Numbers) and valid.several and re.fullmatch(r"\d+(,\d+)*", text):
+        return f"{line}: {name} is a list; write '{name}=[{text}]'"
+    if isinstance(valid, Numbers) and not valid.whole and re.fullmatch(r"-?0,\d+|-?\d+,0\d*", text):
+        return f"{line}: decimals take a point; write {name}={text.replace(',', '.')}"
+    return None
+
+
+def problem_of_options(group: str, values: list[Any]) -> str | None:
+    """Say what is wrong with the options chosen from a group."""
+    options = loader().get_group_options(group, ObjectType.CONFIG)
+    if group == "search":
+        return f"search is not a group of a run: python scripts/search.py {shown(values[0])} searches"
+    for value in values:
+        if isinstance(value, list) and group == "activation":
+            return f"{group}={shown(value)}: a list goes to model.activation={shown(value)}"
+        several = isinstance(value, list) and group in ("logger", "callbacks", "regularization")
+        for option in value if several else [value]:
+            # conf/hydra/launcher/slurm.yaml is always there, what it extends only with the plugin.
+            brought = "submitit_slurm" if option == "slurm" else str(option)
+            if group == "hydra/launcher" and str(option) in EXTRAS and brought not in options:
+                return f"{group}={option}: install mnist-mlp[{EXTRAS[str(option)]}]"
+            if str(option) not in options:
+                return f"{group}={shown(option)}: {group} is one of {', '.join(options)}{nearest(option, options)}"
+    return None

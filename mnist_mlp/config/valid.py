@@ -1,0 +1,213 @@
+"""The values that keys take, and how they are written. Free of torch."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers a key takes.
+
+    Attributes:
+        several: an example of a list of them, if the key takes a list.
+        words: other values that it takes.
+    """
+
+    minimum: int | float = -math.inf
+    maximum: int | float = math.inf
+    above: int | float = -math.inf
+    below: int | float = math.inf
+    whole: bool = False
+    several: str = ""
+    words: tuple[str, ...] = ()
+
+    def __contains__(self, value: object) -> bool:
+        if self.several:
+            return isinstance(value, list) and all(element in replace(self, several="") for element in value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return value in self.words
+        return (
+            math.isfinite(value)
+            and (isinstance(value, int) or not self.whole)
+            and self.minimum <= value <= self.maximum
+            and self.above < value < self.below
+        )
+
+    def __str__(self) -> str:
+        kind = "whole number" if self.whole else "number"
+        text = f"a list of {kind}s" if self.several else f"a {kind}"
+        if self.minimum > -math.inf and self.maximum < math.inf:
+            text += f" from {self.minimum:,} to {self.maximum:,}"
+        elif self.minimum > -math.inf:
+            text += f" of at least {self.minimum:,}"
+        if self.above > -math.inf:
+            text += f" above {self.above:,}"
+        if self.below < math.inf:
+            text += f" and below {self.below:,}"
+        text += f", as in {self.several}" if self.several else ""
+        return " or ".join([text, *self.words])
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names a key takes, of which a list may hold several."""
+
+    names: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, list):
+            return all(element in self.names for element in value)
+        return value in self.names
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(self.names)
+
+
+Valid = Numbers | Names
+
+
+SEED = Numbers(0, 2**32 - 1, whole=True)
+
+
+TRAINING = 54_000
+"""Training images."""
+
+
+BATCH = Numbers(1, TRAINING, whole=True)
+
+
+UNITS = Numbers(1, 10_000, whole=True)
+
+
+PART = Numbers(0, below=1)
+
+
+TRAINER: dict[str, Valid] = {
+    "accelerator": Names(("auto", "cpu", "gpu", "cuda", "mps")),
+    "devices": Numbers(1, whole=True, words=("auto",)),
+    "strategy": Names(("auto", "ddp")),
+    "precision": Names(("32-true", "64-true", "bf16-mixed", "16-mixed")),
+    "threads": Numbers(1, 1024, whole=True, words=("auto",)),
+    "steps_per_execution": Numbers(1, whole=True, words=("auto",)),
+}
+"""Valid values of the keys that every option of the group trainer has.
+
+The last two are not `lightning.Trainer`'s: the threads on the CPU, and the optimizer steps in one training step, of
+which 1 is plain Lightning.
+"""
+
+
+LIGHTNING: dict[str, Valid | None] = {
+    "accumulate_grad_batches": Numbers(1, whole=True),
+    "barebones": None,
+    "benchmark": None,
+    "check_val_every_n_epoch": Numbers(1, whole=True),
+    "detect_anomaly": None,
+    "deterministic": None,
+    "enable_autolog_hparams": None,
+    "enable_checkpointing": None,
+    "enable_model_summary": None,
+    "enable_progress_bar": None,
+    "fast_dev_run": None,
+    "gradient_clip_algorithm": Names(("norm", "value")),
+    "gradient_clip_val": Numbers(0),
+    "inference_mode": None,
+    "limit_predict_batches": Numbers(0),
+    "limit_test_batches": Numbers(0),
+    "limit_train_batches": Numbers(0),
+    "limit_val_batches": Numbers(0),
+    "log_every_n_steps": Numbers(0, whole=True),
+    "max_steps": Numbers(-1, whole=True),
+    "max_time": None,
+    "min_epochs": Numbers(0, whole=True),
+    "min_steps": Numbers(0, whole=True),
+    "model_registry": None,
+    "num_nodes": Numbers(1, whole=True),
+    "num_sanity_val_steps": Numbers(-1, whole=True),
+    "overfit_batches": Numbers(0),
+    "plugins": None,
+    "profiler": None,
+    "reload_dataloaders_every_n_epochs": Numbers(0, whole=True),
+    "sync_batchnorm": None,
+    "use_distributed_sampler": None,
+    "val_check_interval": None,
+}
+"""The further arguments of `lightning.Trainer`, which `+trainer.NAME=VALUE` adds; None leaves their check to it."""
+
+
+SET_ELSEWHERE = {
+    "max_epochs": "write epochs=10",
+    "logger": "choose from the group, as in logger=csv",
+    "callbacks": "choose from the group, as in callbacks=full, or add one, as in +callbacks.NAME._target_=CLASS",
+    "default_root_dir": "write runs_dir=FOLDER",
+}
+"""The arguments of `lightning.Trainer` that other keys set."""
+
+
+OPTIMIZER: dict[str, Valid] = {
+    "lr": Numbers(above=0),
+    "betas": Numbers(minimum=0, below=1, several="[0.9,0.999]"),
+    "eps": Numbers(minimum=0),
+    "weight_decay": Numbers(minimum=0),
+    "momentum": Numbers(minimum=0, below=1),
+    "alpha": Numbers(minimum=0, below=1),
+}
+"""Valid values of the parameters that the optimizers share."""
+
+
+SCHEDULER: dict[str, Valid] = {
+    "warm_up": PART,
+    "hold": PART,
+    "initial": Numbers(minimum=0, maximum=1),
+    "final": Numbers(minimum=0, maximum=1),
+    "factor": Numbers(above=0, below=1),
+    "patience": Numbers(minimum=0, whole=True),
+}
+"""Valid values of the parameters of mnist_mlp.scheduler."""
+
+
+AUGMENTATION: dict[str, Valid] = {
+    "rotation": Numbers(minimum=0, maximum=180),
+    "scaling": PART,
+    "shear": Numbers(minimum=0, maximum=2),
+    "translation": Numbers(minimum=0, maximum=28),
+    "elasticity": Numbers(minimum=0, maximum=28),
+    "smoothness": Numbers(minimum=1, maximum=28),
+}
+"""Valid values of the parameters of `mnist_mlp.augmentation.Deformation`."""
+
+
+def shown(value: object) -> str:
+    """Write a value as one writes it on the command line."""
+    if isinstance(value, list):
+        return "[" + ",".join(shown(element) for element in value) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def one_line(text: str) -> str:
+    """Join the lines of an exception's text, without what OmegaConf adds to it."""
+    lines = [line.strip() for line in text.splitlines()]
+    words = "; ".join(line for line in lines if not line.startswith(("full_key", "object_type", "reference_type")))
+    return words.replace(":; ", ": ").strip("; ")
+
+
+def nearest(word: object, names: Iterable[object]) -> str:
+    """Say which of some names is meant, if one is near."""
+    ratios = {str(name): SequenceMatcher(a=str(word).lower(), b=str(name)).ratio() for name in names}
+    closest = max(ratios, key=lambda name: ratios[name], default="")
+    return f"; did you mean {closest}?" if ratios.get(closest, 0) >= 0.5 else ""
+
+
+def problem_of(name: str, value: object, valid: Valid | None) -> str | None:
+    """Say in one line what is wrong with a key's value, if anything is."""
+    if valid is None or value in valid:
+        return None
+    hint = ""
+    if isinstance(valid, Names):
+        wrong = [element for element in (value if isinstance(value, list) else [value]) if element not in valid.names]
+        hint = "".join(nearest(element, valid.names) for element in wrong[:1])
+    return f"{name}={shown(value)}: {name} is {valid}{hint}"

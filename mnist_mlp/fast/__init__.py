@@ -1,0 +1,1 @@
+"""Many optimizer steps at once."""

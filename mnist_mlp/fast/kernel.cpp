@@ -1,0 +1,724 @@
+// Many optimizer steps of a multilayer perceptron in one call. kernel.py compiles it, for one optimizer at a time.
+//
+// Weights lie in panels of a few vectors of output units: in each, a row for every input, and a last row for the bias,
+// whose input is always 1. A batch goes through in blocks of rows that stay in the cache. A tile of a gradient is still
+// in registers when the optimizer takes it: no gradient is stored unless a batch has several blocks. Four of five pixels
+// are 0: where a whole side of a tile is, the product is left out, which changes no sum. No sum depends on how the tiles
+// are shared out either, so that the results are the same with any number of threads.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <numeric>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// glibc's vector versions of these functions (libmvec), which GCC takes in a loop only if told that they exist.
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
+#if __GLIBC_PREREQ(2, 35)
+#define VECTORIZED extern "C" __attribute__((simd("notinbranch")))
+VECTORIZED float expf(float) noexcept;
+VECTORIZED float expm1f(float) noexcept;
+VECTORIZED float log1pf(float) noexcept;
+VECTORIZED float tanhf(float) noexcept;
+VECTORIZED float erff(float) noexcept;
+#endif
+#endif
+
+// What kernel.py's Task holds, field by field.
+extern "C" struct Task {
+    int64_t layers;
+    const int64_t *sizes;       // layers + 1: the pixels, the hidden layers, the digits
+    const int64_t *activations; // of the hidden layers, places in ACTIVATIONS
+    float *const *parameters;   // the weights [outputs, inputs] and the biases, in turn, of each layer
+    float *const *first;        // the optimizer's moments in the same order, null where it has none
+    float *const *second;
+    const double *rates;                                    // of each step
+    double decay, decoupled_decay, beta_1, beta_2, epsilon; // see Rule
+    double steps_before;                                    // that the optimizer has taken
+    const uint8_t *images;                                  // [records, pixels]
+    const int64_t *labels;
+    const int64_t *rows; // the samples: numbers of records, in order
+    int64_t samples, batch, threads;
+    double *losses;   // of each step, the sum over its batch
+    int64_t *correct; // of each step, the right answers
+};
+
+namespace {
+
+// Floats in a vector; rows and vectors in a tile, which fill the registers.
+#if defined(__AVX512F__)
+constexpr int WIDTH = 16, ROWS = 6, VECTORS = 4;
+#elif defined(__AVX__)
+constexpr int WIDTH = 8, ROWS = 6, VECTORS = 2;
+#else
+constexpr int WIDTH = 4, ROWS = 4, VECTORS = 4;
+#endif
+constexpr int64_t UNITS = 4;              // inputs in a tile of the backward pass
+constexpr int64_t BLOCK = 42 * ROWS;      // rows of a batch that go through the layers together; the fastest measured
+constexpr int64_t WORTH_TRANSPOSING = 48; // rows from which a transposed copy of the weights pays for itself
+
+typedef float Vector __attribute__((vector_size(WIDTH * sizeof(float)), may_alias));
+
+Vector &at(float *floats) { return *reinterpret_cast<Vector *>(floats); }
+const Vector &at(const float *floats) { return *reinterpret_cast<const Vector *>(floats); }
+
+int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t padded(int64_t floats) { return quotient_up(floats, WIDTH) * WIDTH; }
+
+struct Free {
+    void operator()(float *memory) const { std::free(memory); }
+};
+using Floats = std::unique_ptr<float[], Free>;
+
+Floats zeros(int64_t count) {
+    constexpr size_t LINE = 64; // bytes of a cache line and of the widest vector
+    size_t bytes = quotient_up(count * sizeof(float), LINE) * LINE;
+    void *memory = std::aligned_alloc(LINE, bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    return Floats(static_cast<float *>(std::memset(memory, 0, bytes)));
+}
+
+float sum(Vector vector) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps(reinterpret_cast<__m512>(vector));
+#else
+    float total = 0;
+    for (int i = 0; i < WIDTH; ++i) total += vector[i];
+    return total;
+#endif
+}
+
+// value / (sqrt(square) * scale + epsilon)
+Vector over_root(Vector value, Vector square, float scale, float epsilon) {
+#if defined(__AVX512F__)
+    // The divider takes the root; the quotient is an estimate of 14 bits and a Newton step, elsewhere at the same time.
+    Vector divisor = reinterpret_cast<Vector>(_mm512_sqrt_ps(reinterpret_cast<__m512>(square))) * scale + epsilon;
+    Vector inverse = reinterpret_cast<Vector>(_mm512_rcp14_ps(reinterpret_cast<__m512>(divisor)));
+    inverse += inverse * (1.0f - divisor * inverse);
+    return value * inverse;
+#else
+    Vector root;
+    for (int i = 0; i < WIDTH; ++i) root[i] = std::sqrt(square[i]);
+    return value / (root * scale + epsilon);
+#endif
+}
+
+// ---- Activations: y is z before and the activation of z after; slope becomes its derivative. ----
+
+template <class Activation> void activate(float *y, float *slope, int64_t count) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) Activation::at(y[i], slope[i]);
+}
+using Activate = void (*)(float *, float *, int64_t);
+
+float logistic(float z) { return 1 / (1 + expf(-z)); }
+float log_of_1_and_exp(float z) { return z > 20 ? z : log1pf(expf(std::min(z, 20.0f))); } // 20 is torch's threshold
+
+struct ReLU {
+    static void at(float &y, float &slope) { slope = y > 0, y = y > 0 ? y : y * 0; }
+};
+struct Sigmoid {
+    static void at(float &y, float &slope) { y = logistic(y), slope = y * (1 - y); }
+};
+struct Tanh {
+    static void at(float &y, float &slope) { y = tanhf(y), slope = 1 - y * y; }
+};
+struct LeakyReLU {
+    static void at(float &y, float &slope) { slope = y > 0 ? 1 : 0.01f, y *= slope; }
+};
+struct ELU {
+    static void at(float &y, float &slope) {
+        float below = expm1f(std::min(y, 0.0f));
+        slope = y > 0 ? 1 : below + 1, y = y > 0 ? y : below;
+    }
+};
+struct SELU { // Klambauer et al. 2017
+    static void at(float &y, float &slope) {
+        constexpr float SCALE = 1.0507009873554804934193349852946, ALPHA = 1.6732632423543772848170429916717;
+        float below = SCALE * ALPHA * expm1f(std::min(y, 0.0f));
+        slope = y > 0 ? SCALE : below + SCALE * ALPHA, y = y > 0 ? SCALE * y : below;
+    }
+};
+struct GELU {
+    static void at(float &y, float &slope) {
+        constexpr float ROOT_HALF = 0.70710678118654752440, DENSITY_AT_0 = 0.39894228040143267794;
+        float z = y, below = 0.5f * (1 + erff(z * ROOT_HALF));
+        y = z * below, slope = below + z * DENSITY_AT_0 * expf(-0.5f * z * z);
+    }
+};
+struct SiLU {
+    static void at(float &y, float &slope) {
+        float z = y, gate = logistic(z);
+        y = z * gate, slope = gate * (1 + z * (1 - gate));
+    }
+};
+struct Mish {
+    static void at(float &y, float &slope) {
+        float z = y, gate = tanhf(log_of_1_and_exp(z));
+        y = z * gate, slope = gate + z * logistic(z) * (1 - gate * gate);
+    }
+};
+struct Softplus {
+    static void at(float &y, float &slope) { slope = y > 20 ? 1 : logistic(y), y = log_of_1_and_exp(y); }
+};
+struct Softsign {
+    static void at(float &y, float &slope) {
+        float divisor = 1 + std::abs(y);
+        y /= divisor, slope = 1 / (divisor * divisor);
+    }
+};
+struct Gaussian {
+    static void at(float &y, float &slope) {
+        float z = y;
+        y = expf(-0.5f * z * z), slope = -z * y;
+    }
+};
+struct InvertedGaussian {
+    static void at(float &y, float &slope) {
+        float z = y;
+        y = -expm1f(-0.5f * z * z), slope = z - z * y;
+    }
+};
+
+constexpr Activate ACTIVATIONS[] = {
+    // in the order of kernel.py
+    activate<ReLU>,
+    activate<Sigmoid>,
+    activate<Tanh>,
+    activate<LeakyReLU>,
+    activate<ELU>,
+    activate<SELU>,
+    activate<GELU>,
+    activate<SiLU>,
+    activate<Mish>,
+    activate<Softplus>,
+    activate<Softsign>,
+    activate<Gaussian>,
+    activate<InvertedGaussian>,
+};
+
+// ---- Optimizers: the weights w move against their gradient g; a and b are its moments. ----
+
+struct Rule {
+    float rate, decay, shrink; // learning rate; weight decay as part of the gradient, or as a factor beside it
+    float beta_1, beta_2, epsilon, scale;
+    float rest_1, rest_2; // 1 - beta, rounded once: 1 - 0.999f is wrong in the fifth digit
+
+    Rule(const Task &task, int64_t step, bool corrects_bias)
+        : rate(task.rates[step]), decay(task.decay), shrink(1 - task.rates[step] * task.decoupled_decay),
+          beta_1(task.beta_1), beta_2(task.beta_2), epsilon(task.epsilon), scale(1), rest_1(1 - task.beta_1),
+          rest_2(1 - task.beta_2) {
+        if (!corrects_bias) return;
+        double steps = task.steps_before + step + 1;
+        rate = task.rates[step] / (1 - std::pow(task.beta_1, steps));
+        scale = 1 / std::sqrt(1 - std::pow(task.beta_2, steps));
+    }
+};
+
+struct Adam { // Kingma and Ba 2015
+    static constexpr bool CORRECTS_BIAS = true;
+    static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &b) {
+        a += rule.rest_1 * (g - a);
+        b = rule.beta_2 * b + rule.rest_2 * g * g;
+        w -= rule.rate * over_root(a, b, rule.scale, rule.epsilon);
+    }
+};
+struct SGD {
+    static constexpr bool CORRECTS_BIAS = false;
+    static void update(const Rule &rule, Vector g, Vector &w, Vector &, Vector &) { w -= rule.rate * g; }
+};
+struct Momentum {
+    static constexpr bool CORRECTS_BIAS = false;
+    static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &) {
+        a = rule.beta_1 * a + g;
+        w -= rule.rate * a;
+    }
+};
+struct RMSprop { // Tieleman and Hinton 2012
+    static constexpr bool CORRECTS_BIAS = false;
+    static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &) {
+        a = rule.beta_2 * a + rule.rest_2 * g * g;
+        w -= rule.rate * over_root(g, a, 1, rule.epsilon);
+    }
+};
+template <class Undecayed> struct Decayed : Undecayed { // shrink instead of decay: Loshchilov and Hutter 2019
+    static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &b) {
+        g += rule.decay * w;
+        w *= rule.shrink;
+        Undecayed::update(rule, g, w, a, b);
+    }
+};
+
+using Optimizer = OPTIMIZER; // -DOPTIMIZER=Adam or -DOPTIMIZER=Decayed<Adam>
+
+// ---- Layers and the tiles of their matrix products, M rows by N vectors ----
+
+struct Places { // that a sum goes over
+    const int32_t *place;
+    int64_t count;
+};
+
+struct Panel {
+    int64_t column, width; // where it begins and how wide it is, in floats
+};
+
+struct Layer {
+    int64_t inputs, outputs;
+    Activate activate; // null for the logits
+    std::vector<Panel> panels;
+    Floats weights, first, second;
+    Floats gradient;             // where a batch has several blocks
+    Floats transposed;           // where it pays: the weights without the bias, in the panels of the layer below
+    int64_t stride;              // of the following, which have a row for each sample
+    Floats output, slope, delta; // the output ends in the bias input of the next layer; delta is the loss's slope at z
+
+    Layer(int64_t inputs, int64_t outputs, Activate activate, int64_t rows, bool several_blocks)
+        : inputs(inputs), outputs(outputs), activate(activate), stride(padded(outputs + 1)) {
+        int64_t vectors = quotient_up(outputs, WIDTH), count = quotient_up(vectors, VECTORS);
+        for (int64_t panel = 0; panel < count; ++panel) {
+            int64_t begin = vectors * panel / count, end = vectors * (panel + 1) / count;
+            panels.push_back({begin * WIDTH, (end - begin) * WIDTH});
+        }
+        int64_t size = (inputs + UNITS) * padded(outputs); // the backward pass reads whole tiles
+        weights = zeros(size), first = zeros(size), second = zeros(size);
+        if (several_blocks) gradient = zeros(size);
+        if (rows >= WORTH_TRANSPOSING) transposed = zeros(outputs * padded(inputs));
+        output = zeros(rows * stride), slope = zeros(rows * stride), delta = zeros(rows * stride);
+    }
+
+    // Where the weights from an input to a panel begin.
+    int64_t place(const Panel &panel, int64_t input) const { return (inputs + 1) * panel.column + input * panel.width; }
+};
+
+// output[m, n] = sum over k of input[m, k] weights[k, n]
+template <int M, int N>
+__attribute__((noinline)) void forward_tile(const float *input, int64_t stride, const float *weights, Places inputs,
+                                            float *output, int64_t output_stride) {
+    Vector sums[M][N] = {};
+    for (int64_t i = 0; i < inputs.count; ++i) {
+        int64_t k = inputs.place[i];
+        if (M == 1 && input[k] == 0) continue; // as half of the units with a ReLU are
+#pragma GCC unroll 8
+        for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+            for (int n = 0; n < N; ++n) sums[m][n] += input[m * stride + k] * at(weights + (k * N + n) * WIDTH);
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) at(output + m * output_stride + n * WIDTH) = sums[m][n];
+}
+
+// delta[m, k] = slope[m, k] sum over n of layer.delta[m, n] weights[k, n], for the layer below
+template <int M>
+__attribute__((noinline)) void backward_tile(const Layer &layer, int64_t row, int64_t unit, float *delta,
+                                             const float *slope, int64_t stride) {
+    Vector sums[M][UNITS] = {};
+    for (const Panel &panel : layer.panels) {
+        const float *weights = layer.weights.get() + layer.place(panel, unit);
+        const float *above = layer.delta.get() + row * layer.stride + panel.column;
+        for (int64_t n = 0; n < panel.width; n += WIDTH)
+#pragma GCC unroll 8
+            for (int k = 0; k < UNITS; ++k)
+#pragma GCC unroll 8
+                for (int m = 0; m < M; ++m)
+                    sums[m][k] += at(above + m * layer.stride + n) * at(weights + k * panel.width + n);
+    }
+    int64_t count = std::min(UNITS, layer.inputs - unit);
+    for (int m = 0; m < M; ++m)
+        for (int64_t k = 0; k < count; ++k) {
+            int64_t place = (row + m) * stride + unit + k;
+            delta[place] = slope[place] * sum(sums[m][k]);
+        }
+}
+
+struct Weights {
+    float *weights, *first, *second, *gradient;
+};
+
+// gradient[m, n] = sum over rows of input[row, m] delta[row, n], added to what the blocks before have left, unless this
+// one begins the batch, and given to the optimizer if it ends it.
+template <int M, int N>
+__attribute__((noinline)) void gradient_tile(const Rule &rule, const float *input, int64_t stride, const float *delta,
+                                             int64_t delta_stride, Places rows, Weights of, bool begins, bool ends) {
+    Vector sums[M][N] = {};
+    for (int64_t i = 0; i < rows.count; ++i) {
+        const float *in = input + rows.place[i] * stride, *out = delta + rows.place[i] * delta_stride;
+#pragma GCC unroll 8
+        for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+            for (int n = 0; n < N; ++n) sums[m][n] += in[m] * at(out + n * WIDTH);
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) {
+            int64_t i = (m * N + n) * WIDTH;
+            if (!begins) sums[m][n] += at(of.gradient + i);
+            if (ends)
+                Optimizer::update(rule, sums[m][n], at(of.weights + i), at(of.first + i), at(of.second + i));
+            else
+                at(of.gradient + i) = sums[m][n];
+        }
+}
+
+using ForwardTile = void (*)(const float *, int64_t, const float *, Places, float *, int64_t);
+using BackwardTile = void (*)(const Layer &, int64_t, int64_t, float *, const float *, int64_t);
+using GradientTile = void (*)(const Rule &, const float *, int64_t, const float *, int64_t, Places, Weights, bool,
+                              bool);
+
+template <int M, size_t... N> constexpr auto forward_tiles(std::index_sequence<N...>) {
+    return std::array<ForwardTile, VECTORS>{forward_tile<M, N + 1>...};
+}
+template <int M, size_t... N> constexpr auto gradient_tiles(std::index_sequence<N...>) {
+    return std::array<GradientTile, VECTORS>{gradient_tile<M, N + 1>...};
+}
+template <size_t... M> constexpr auto tiles(std::index_sequence<M...>) {
+    constexpr auto VECTOR_NUMBERS = std::make_index_sequence<VECTORS>();
+    return std::tuple{std::array{forward_tiles<M + 1>(VECTOR_NUMBERS)...},
+                      std::array<BackwardTile, ROWS>{backward_tile<M + 1>...},
+                      std::array{gradient_tiles<M + 1>(VECTOR_NUMBERS)...}};
+}
+constexpr auto TILES = tiles(std::make_index_sequence<ROWS>()); // by rows, then vectors, each less one
+
+// ---- Threads ----
+
+class Barrier {
+  public:
+    explicit Barrier(int64_t threads) : threads(threads) {}
+
+    void wait() {
+        int64_t now = round.load(std::memory_order_acquire);
+        if (waiting.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+            waiting.store(0, std::memory_order_relaxed);
+            round.store(now + 1, std::memory_order_release);
+            return;
+        }
+        for (int spins = 0; round.load(std::memory_order_acquire) == now; ++spins)
+            if (spins > 10'000) std::this_thread::yield(); // another thread may be without a core
+    }
+
+  private:
+    int64_t threads;
+    alignas(128) std::atomic<int64_t> waiting{0}; // on cache lines of their own
+    alignas(128) std::atomic<int64_t> round{0};
+};
+
+struct FlushDenormals { // the moments of rarely lit pixels decay to denormal numbers, which are slow
+#if defined(__x86_64__)
+    unsigned before = _mm_getcsr();
+    FlushDenormals() { _mm_setcsr(before | 0x8040); } // flush to zero, denormals are zeros
+    ~FlushDenormals() { _mm_setcsr(before); }
+#endif
+};
+
+struct Share {
+    int64_t begin, end;
+};
+
+struct Training {
+    const Task task;
+    const int64_t top, pixels, pixel_stride, block;
+    std::vector<Layer> layers;
+    Floats pixel_rows;
+    std::vector<int32_t> all;        // places, for the sums that leave nothing out
+    std::vector<int32_t> lit_pixels; // of each tile of rows: those that are not 0 in all of them, and the bias
+    std::vector<int32_t> lit_rows;   // of each tile of pixels: those in which not all of them are 0
+    std::vector<int64_t> lit_pixels_of, lit_rows_of; // their numbers
+    std::vector<double> losses;                      // of a batch's tiles of rows
+    std::vector<int64_t> correct;
+    Barrier barrier;
+    int64_t steps_done = 0;
+
+    explicit Training(const Task &task)
+        : task(task), top(task.layers - 1), pixels(task.sizes[0]), pixel_stride(padded(pixels + 1)),
+          block(std::min(BLOCK, task.batch)), barrier(task.threads) {
+        for (int64_t l = 0; l <= top; ++l)
+            layers.emplace_back(task.sizes[l], task.sizes[l + 1], l < top ? ACTIVATIONS[task.activations[l]] : nullptr,
+                                block, block < task.batch);
+        pixel_rows = zeros(block * pixel_stride);
+        for (int64_t row = 0; row < block; ++row) pixel_rows[row * pixel_stride + pixels] = 1;
+        int64_t tiles = quotient_up(task.batch, block) * quotient_up(block, ROWS);
+        losses.resize(tiles), correct.resize(tiles);
+        all.resize(std::max(block, *std::max_element(task.sizes, task.sizes + task.layers) + 1));
+        std::iota(all.begin(), all.end(), 0);
+        lit_pixels_of.resize(quotient_up(block, ROWS)), lit_pixels.resize(lit_pixels_of.size() * (pixels + 1));
+        lit_rows_of.resize(quotient_up(pixels + 1, ROWS)), lit_rows.resize(lit_rows_of.size() * block);
+    }
+
+    float *input_of(int64_t l) { return l == 0 ? pixel_rows.get() : layers[l - 1].output.get(); }
+    int64_t input_stride_of(int64_t l) const { return l == 0 ? pixel_stride : layers[l - 1].stride; }
+
+    Share share(int64_t thread, int64_t count) const {
+        return {count * thread / task.threads, count * (thread + 1) / task.threads};
+    }
+
+    // Call for each panel with the thread's share of its tiles, every tile weighing as much as its panel is wide.
+    template <class Call> void share_panels(int64_t thread, const Layer &layer, int64_t tiles, Call call) const {
+        Share all = share(thread, tiles * padded(layer.outputs));
+        for (const Panel &panel : layer.panels) {
+            auto tile = [&](int64_t place) {
+                int64_t nearest = (place - tiles * panel.column + panel.width / 2) / panel.width;
+                return std::clamp(nearest, int64_t(0), tiles);
+            };
+            Share mine{tile(all.begin), tile(all.end)};
+            if (mine.begin < mine.end) call(panel, mine);
+        }
+    }
+
+    // Call with every parameter outside and its place inside.
+    template <class Call> void pair(int64_t thread, int64_t l, float *const *outside, Floats &inside, Call call) {
+        if (outside == nullptr) return;
+        const Layer &layer = layers[l];
+        float *weights = outside[2 * l], *biases = outside[2 * l + 1];
+        Share inputs = share(thread, layer.inputs + 1);
+        for (const Panel &panel : layer.panels)
+            for (int64_t input = inputs.begin; input < inputs.end; ++input)
+                for (int64_t i = 0; i < std::min(panel.width, layer.outputs - panel.column); ++i) {
+                    int64_t output = panel.column + i;
+                    call(input < layer.inputs ? weights[output * layer.inputs + input] : biases[output],
+                         inside[layer.place(panel, input) + i]);
+                }
+    }
+    template <class Call> void pair_all(int64_t thread, Call call) {
+        for (int64_t l = 0; l <= top; ++l) {
+            pair(thread, l, task.parameters, layers[l].weights, call);
+            pair(thread, l, task.first, layers[l].first, call);
+            pair(thread, l, task.second, layers[l].second, call);
+        }
+    }
+
+    void transpose(int64_t thread, int64_t l) {
+        Layer &layer = layers[l];
+        Share inputs = share(thread, layer.inputs);
+        for (const Panel &below : layers[l - 1].panels)
+            for (const Panel &panel : layer.panels) {
+                int64_t begin = std::max(below.column, inputs.begin);
+                int64_t end = std::min(below.column + below.width, inputs.end);
+                for (int64_t input = begin; input < end; ++input) {
+                    const float *from = layer.weights.get() + layer.place(panel, input);
+                    float *to = layer.transposed.get() + layer.outputs * below.column + panel.column * below.width +
+                                input - below.column;
+                    for (int64_t i = 0; i < std::min(panel.width, layer.outputs - panel.column); ++i)
+                        to[i * below.width] = from[i];
+                }
+            }
+    }
+
+    // The pixels of the samples as fractions, a thread's share of the rows, and which of them are lit.
+    void load(int64_t thread, const int64_t *samples, int64_t rows) {
+        Share mine = share(thread, quotient_up(rows, ROWS));
+        std::vector<uint8_t> any(pixels);
+        for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
+            std::fill(any.begin(), any.end(), 0);
+            for (int64_t row = tile * ROWS; row < std::min((tile + 1) * ROWS, rows); ++row) {
+                const uint8_t *image = task.images + samples[row] * pixels;
+                float *target = pixel_rows.get() + row * pixel_stride;
+                for (int64_t i = 0; i < pixels; ++i) target[i] = image[i] / 255.0f, any[i] |= image[i];
+            }
+            int32_t *lit = lit_pixels.data() + tile * (pixels + 1);
+            int64_t number = 0;
+            for (int64_t i = 0; i < pixels; ++i) lit[number] = i, number += any[i] != 0;
+            lit[number++] = pixels;
+            lit_pixels_of[tile] = number;
+        }
+    }
+
+    void list_lit_rows(int64_t thread, int64_t rows) {
+        int64_t tiles = lit_rows_of.size();
+        Share mine = share(thread, tiles);
+        for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
+            int32_t *lit = lit_rows.data() + tile * block;
+            int64_t number = 0;
+            for (int64_t row = 0; row < rows; ++row) {
+                const float *input = pixel_rows.get() + row * pixel_stride + tile * ROWS;
+                float any = 0; // what lies behind the bias is 0
+                for (int64_t m = 0; m < ROWS; ++m) any += input[m];
+                lit[number] = row, number += any != 0;
+            }
+            lit_rows_of[tile] = number;
+        }
+    }
+
+    void forward(int64_t l, const Panel &panel, Share tiles, int64_t rows) {
+        Layer &layer = layers[l];
+        int64_t units = std::min(panel.width, layer.outputs - panel.column);
+        for (int64_t row = tiles.begin * ROWS; row < std::min(tiles.end * ROWS, rows); row += ROWS) {
+            int64_t count = std::min<int64_t>(ROWS, rows - row);
+            Places inputs{all.data(), layer.inputs + 1};
+            if (l == 0) inputs = {lit_pixels.data() + row / ROWS * (pixels + 1), lit_pixels_of[row / ROWS]};
+            std::get<0>(TILES)[count - 1][panel.width / WIDTH - 1](
+                input_of(l) + row * input_stride_of(l), input_stride_of(l), layer.weights.get() + layer.place(panel, 0),
+                inputs, layer.output.get() + row * layer.stride + panel.column, layer.stride);
+            for (int64_t r = row; layer.activate != nullptr && r < row + count; ++r) {
+                int64_t place = r * layer.stride + panel.column;
+                layer.activate(layer.output.get() + place, layer.slope.get() + place, units);
+                if (panel.column + panel.width >= layer.outputs) layer.output[r * layer.stride + layer.outputs] = 1;
+            }
+        }
+    }
+
+    // Of some rows: the loss, the right answers, and the loss's slope at the logits.
+    void score(int64_t row, int64_t rows, const int64_t *samples, int64_t batch, int64_t tile) {
+        Layer &layer = layers[top];
+        losses[tile] = 0, correct[tile] = 0;
+        for (int64_t r = row; r < row + rows; ++r) {
+            const float *z = layer.output.get() + r * layer.stride;
+            float *delta = layer.delta.get() + r * layer.stride;
+            int64_t label = task.labels[samples[r]], guess = std::max_element(z, z + layer.outputs) - z;
+            float total = 0;
+            for (int64_t i = 0; i < layer.outputs; ++i) total += delta[i] = expf(z[i] - z[guess]);
+            for (int64_t i = 0; i < layer.outputs; ++i) delta[i] = (delta[i] / total - (i == label)) / batch;
+            losses[tile] += std::log(total) + z[guess] - z[label];
+            correct[tile] += guess == label;
+        }
+    }
+
+    // From a layer's delta to that of the layer below, for some rows and tiles of units.
+    void backward(int64_t l, int64_t row, int64_t rows, Share units) {
+        Layer &layer = layers[l], &below = layers[l - 1];
+        for (int64_t r = row; r < row + rows; r += ROWS)
+            for (int64_t unit = units.begin * UNITS; unit < std::min(units.end * UNITS, layer.inputs); unit += UNITS)
+                std::get<1>(TILES)[std::min<int64_t>(ROWS, row + rows - r) - 1](layer, r, unit, below.delta.get(),
+                                                                                below.slope.get(), below.stride);
+    }
+
+    void backward_by_transposed(int64_t l, int64_t row, int64_t rows) {
+        Layer &layer = layers[l], &below = layers[l - 1];
+        for (const Panel &panel : below.panels)
+            for (int64_t r = row; r < row + rows; r += ROWS) {
+                int64_t count = std::min<int64_t>(ROWS, row + rows - r), place = r * below.stride + panel.column;
+                std::get<0>(TILES)[count - 1][panel.width / WIDTH - 1](
+                    layer.delta.get() + r * layer.stride, layer.stride,
+                    layer.transposed.get() + layer.outputs * panel.column, {all.data(), layer.outputs},
+                    below.delta.get() + place, below.stride);
+                for (int64_t i = place; i < place + count * below.stride; i += below.stride)
+                    for (int64_t k = i; k < i + panel.width; ++k) below.delta[k] *= below.slope[k];
+            }
+    }
+
+    void update(int64_t thread, const Rule &rule, int64_t rows, bool begins, bool ends) {
+        for (int64_t l = 0; l <= top; ++l) {
+            Layer &layer = layers[l];
+            int64_t inputs = layer.inputs + 1;
+            share_panels(thread, layer, quotient_up(inputs, ROWS), [&](const Panel &panel, Share tiles) {
+                for (int64_t input = tiles.begin * ROWS; input < std::min(tiles.end * ROWS, inputs); input += ROWS) {
+                    int64_t place = layer.place(panel, input), count = std::min<int64_t>(ROWS, inputs - input);
+                    Places places{all.data(), rows};
+                    if (l == 0) places = {lit_rows.data() + input / ROWS * block, lit_rows_of[input / ROWS]};
+                    std::get<2>(TILES)[count - 1][panel.width / WIDTH - 1](
+                        rule, input_of(l) + input, input_stride_of(l), layer.delta.get() + panel.column, layer.stride,
+                        places,
+                        {layer.weights.get() + place, layer.first.get() + place, layer.second.get() + place,
+                         layer.gradient.get() + place},
+                        begins, ends);
+                }
+            });
+        }
+    }
+
+    // A block of a batch: `samples` of `rows`, from place `from` of the batch on. Gives its tiles of rows.
+    int64_t pass(int64_t thread, const Rule &rule, const int64_t *samples, int64_t rows, int64_t from, int64_t batch,
+                 int64_t tiles_before) {
+        int64_t tiles = quotient_up(rows, ROWS);
+        load(thread, samples, rows);
+        for (int64_t l = 1; l <= top && from == 0; ++l)
+            if (layers[l].transposed) transpose(thread, l);
+        barrier.wait();
+        list_lit_rows(thread, rows);
+        for (int64_t l = 0; l < top; ++l) {
+            share_panels(thread, layers[l], tiles,
+                         [&](const Panel &panel, Share mine) { forward(l, panel, mine, rows); });
+            barrier.wait();
+        }
+        Share mine = share(thread, tiles);
+        for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
+            int64_t row = tile * ROWS, count = std::min<int64_t>(ROWS, rows - row);
+            for (const Panel &panel : layers[top].panels) forward(top, panel, {tile, tile + 1}, rows);
+            score(row, count, samples, batch, tiles_before + tile);
+            if (top == 0) continue;
+            if (layers[top].transposed)
+                backward_by_transposed(top, row, count);
+            else
+                backward(top, row, count, {0, quotient_up(layers[top].inputs, UNITS)});
+        }
+        barrier.wait();
+        for (int64_t l = top - 1; l > 0; --l) {
+            int64_t begin = mine.begin * ROWS, count = std::min(mine.end * ROWS, rows) - begin;
+            if (layers[l].transposed)
+                backward_by_transposed(l, begin, count);
+            else
+                backward(l, 0, rows, share(thread, quotient_up(layers[l].inputs, UNITS)));
+            barrier.wait();
+        }
+        update(thread, rule, rows, from == 0, from + rows == batch);
+        barrier.wait();
+        return tiles;
+    }
+
+    void work(int64_t thread) {
+        FlushDenormals flush;
+        pair_all(thread, [](float &outside, float &inside) { inside = outside; });
+        barrier.wait();
+        int64_t steps = quotient_up(task.samples, task.batch), step = 0;
+        for (bool finite = true; finite && step < steps; ++step) {
+            Rule rule(task, step, Optimizer::CORRECTS_BIAS);
+            int64_t begin = step * task.batch, batch = std::min(task.batch, task.samples - begin), tiles = 0;
+            for (int64_t from = 0; from < batch; from += block)
+                tiles +=
+                    pass(thread, rule, task.rows + begin + from, std::min(block, batch - from), from, batch, tiles);
+            double loss = 0;
+            int64_t right = 0;
+            for (int64_t tile = 0; tile < tiles; ++tile) loss += losses[tile], right += correct[tile];
+            finite = std::isfinite(loss);
+            if (thread == 0) task.losses[step] = loss, task.correct[step] = right;
+        }
+        pair_all(thread, [](float &outside, float &inside) { outside = inside; });
+        if (thread == 0) steps_done = step;
+    }
+};
+
+} // namespace
+
+// Take the optimizer steps and give their number: less than there are batches if a loss is not finite, -1 if memory
+// does not suffice.
+extern "C" int64_t train(const Task *task) try {
+    Training training(*task);
+    std::vector<std::thread> others;
+    for (int64_t thread = 1; thread < task->threads; ++thread) others.emplace_back(&Training::work, &training, thread);
+    training.work(0);
+    for (std::thread &other : others) other.join();
+    return training.steps_done;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+
+// What this was compiled for: machines that have another instruction set get other numbers in the last digits.
+extern "C" const char *instructions() {
+#if defined(__AVX512F__)
+    return "AVX512";
+#elif defined(__AVX2__)
+    return "AVX2";
+#elif defined(__AVX__)
+    return "AVX";
+#elif defined(__x86_64__)
+    return "SSE2";
+#elif defined(__ARM_NEON)
+    return "NEON";
+#else
+    return "DEFAULT";
+#endif
+}

@@ -1,0 +1,157 @@
+"""A trained network on the test images: loss, accuracy, what it takes for what, and its surest mistakes."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from PIL.Image import Image
+from torch import Tensor
+
+from mnist_mlp import images as drawings
+from mnist_mlp.config.schema import Config
+from mnist_mlp.data import MNISTDataModule
+from mnist_mlp.inference.load import Trained
+from mnist_mlp.mlp import DIGITS
+from mnist_mlp.runs.record import RECORD
+
+ROUNDING = 1e-5
+"""The relative difference of two float32 losses of 10,000 images that the order of sums explains, and some more."""
+
+
+class Confusion:
+    """How often each digit was taken for each.
+
+    Args:
+        labels: the digits.
+        guesses: what they were taken for.
+    """
+
+    def __init__(self, labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> None:
+        self.counts = drawings.confusions(labels, guesses)
+        """A row for each digit, a column for each guess."""
+
+    @property
+    def precision(self) -> list[float | None]:
+        """For each digit: which fraction of its guesses is right; None if it was never guessed."""
+        return self._fractions(self.counts.sum(axis=0))
+
+    @property
+    def recall(self) -> list[float | None]:
+        """For each digit: which fraction of its images was recognised; None if there are none."""
+        return self._fractions(self.counts.sum(axis=1))
+
+    def _fractions(self, totals: Int[np.ndarray, " 10"]) -> list[float | None]:
+        pairs = zip(self.counts.diagonal().tolist(), totals.tolist(), strict=True)
+        return [right / total if total else None for right, total in pairs]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network does on the test images.
+
+    Attributes:
+        loss: the mean, in nats.
+        accuracy: as a fraction.
+        confusion: of the digits.
+        mistakes: a picture of the surest.
+    """
+
+    loss: float
+    accuracy: float
+    confusion: Confusion
+    mistakes: Image
+
+    def agrees(self, recorded: dict[str, float]) -> bool:
+        """Whether the figures are the recorded ones within the rounding of float32, which may tip a single image."""
+        images = int(self.confusion.counts.sum())
+        return (
+            math.isclose(self.loss, recorded["loss"], rel_tol=ROUNDING, abs_tol=ROUNDING)
+            and round(abs(self.accuracy - recorded["accuracy"]) * images) <= 1
+        )
+
+
+def data_module(config: Config | None) -> MNISTDataModule:
+    """Give a data module with the test records, from the run's own data directory.
+
+    Args:
+        config: of the run; None reads them from the per-user cache directory, as does a run that was trained where the
+            directory was: the files are the same, for their sums are verified.
+
+    Raises:
+        Problem: the files are damaged.
+    """
+    directory = config.data.dir if config else None
+    there = directory is not None and Path(directory).expanduser().is_dir()
+    data = MNISTDataModule(dir=directory if there else None)
+    data.setup("test")
+    return data
+
+
+@torch.no_grad()
+def evaluate(trained: Trained) -> Evaluation:
+    """Test a network as a run's own test does: all images in one batch, the sums in float64.
+
+    Raises:
+        Problem: the MNIST files are damaged.
+    """
+    data = data_module(trained.config)
+    (batch,) = data.test_dataloader()
+    logits: Tensor = trained.model(batch.images)
+    loss, correct = trained.model.score_logits(logits, batch.labels)
+    labels, probabilities = batch.labels.numpy(), logits.softmax(dim=1).numpy()
+    records: Any = data.test_records
+    return Evaluation(
+        loss=loss.double().item() / len(labels),
+        accuracy=correct.item() / len(labels),
+        confusion=Confusion(labels, logits.argmax(dim=1).numpy()),
+        mistakes=drawings.mistakes(records.images.numpy(), labels, probabilities),
+    )
+
+
+def table(trained: Trained, evaluation: Evaluation) -> str:
+    """Write an evaluation as text, beside the record's figures if there are any."""
+    recorded = trained.recorded
+    lines = [
+        f"{trained.name}: {trained.checkpoint}" if trained.result else trained.name,
+        "",
+        f"{'test':8}  {'here':>10}" + (f"  {RECORD:>11}" if recorded else ""),
+        f"{'loss':8}  {evaluation.loss:10.4f}" + (f"  {recorded['loss']:11.4f}" if recorded else ""),
+        f"{'accuracy':8}  {evaluation.accuracy:10.2%}" + (f"  {recorded['accuracy']:11.2%}" if recorded else ""),
+        "",
+        "taken for" + "".join(f"{digit:6}" for digit in range(DIGITS)) + "     recall  precision",
+    ]
+    confusion = evaluation.confusion
+    for digit, (row, recall, precision) in enumerate(
+        zip(confusion.counts, confusion.recall, confusion.precision, strict=True)
+    ):
+        cells = "".join(f"{count or '.':>6}" for count in row.tolist())
+        lines.append(f"digit {digit}  {cells}  {_percent(recall):>9}  {_percent(precision):>9}")
+    return "\n".join(lines)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.2%}"
+
+
+def summary(trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
+    """Give an evaluation in plain values, for JSON; a number that is not finite is None."""
+    result, recorded, confusion = trained.result, trained.recorded, evaluation.confusion
+    return {
+        "checkpoint": str(trained.checkpoint),
+        "label": result and result.label,
+        "id": result and result.id,
+        "seed": result and result.seed,
+        "test": {
+            "loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
+            "accuracy": evaluation.accuracy,
+        },
+        "recorded": recorded,
+        "agrees": None if recorded is None else evaluation.agrees(recorded),
+        "precision": confusion.precision,
+        "recall": confusion.recall,
+        "confusion_matrix": confusion.counts.tolist(),
+    }

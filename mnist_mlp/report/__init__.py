@@ -1,0 +1,1 @@
+"""The report of the ten questions. Free of torch."""

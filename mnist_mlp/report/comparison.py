@@ -1,0 +1,97 @@
+"""A table of configurations: what the runs there are say of each, in the mean over its seeds. Free of torch."""
+
+import shlex
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from mnist_mlp.config.compose import composing
+from mnist_mlp.errors import Problem
+from mnist_mlp.report.study import on_test, on_validation
+from mnist_mlp.report.text import number, percent
+from mnist_mlp.runs.folder import Run
+from mnist_mlp.runs.launch import check
+from mnist_mlp.runs.record import Result, completed
+from mnist_mlp.statistics import summarize
+
+HEADER = ("command", "n", "parameters", "validation %", "lowest", "test %", "lowest", "minutes", "threads")
+
+
+def find(lines: Sequence[str], runs_dir: str) -> dict[str, list[Result]]:
+    """Give the completed runs of configurations, in the order of their seeds.
+
+    Args:
+        lines: overrides of train.py's command line, those of a configuration in one string.
+        runs_dir: the folder of the runs.
+
+    Raises:
+        Problem: overrides are wrong or name several configurations, or there are no runs of them.
+    """
+    with composing():
+        return {line: _runs_of(line, runs_dir) for line in lines}
+
+
+def markdown(found: Mapping[str, list[Result]]) -> str:
+    """Tabulate configurations in Markdown, with a row for each.
+
+    The validation is that of the last epoch; ± is half the 95% t-interval of a mean; lowest is the worst seed's;
+    minutes are those of a run's epochs, in the mean. The test is left empty where there is none.
+    """
+    ruler = ["---", *["---:"] * (len(HEADER) - 1)]
+    rows = [[f"`python train.py {line}`", *_cells(results)] for line, results in found.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [HEADER, ruler, *rows])
+
+
+def runs(found: Mapping[str, list[Result]]) -> pd.DataFrame:
+    """Tabulate every run: losses in nats, accuracies as fractions, the time of the epochs in seconds."""
+    return pd.DataFrame(
+        {
+            "command": f"python train.py {line}",
+            "seed": result.seed,
+            "parameters": result.parameters,
+            "val_accuracy": on_validation(result),
+            "val_loss": result.epochs[-1].val_loss,
+            "test_accuracy": result.test and result.test["accuracy"],
+            "test_loss": result.test and result.test["loss"],
+            "seconds": result.fit_seconds,
+            "threads": result.hardware.get("threads"),
+            "folder": result.id,
+            "git": result.git,
+        }
+        for line, results in found.items()
+        for result in results
+    )
+
+
+def _runs_of(line: str, runs_dir: str) -> list[Result]:
+    try:
+        overrides = shlex.split(line)
+    except ValueError as error:
+        raise Problem(f"{line}: {error}") from error
+    launch = check(Namespace(overrides=[*overrides, f"runs_dir={runs_dir}"], multirun=False))
+    if launch.problems:
+        raise Problem("\n".join(launch.problems))
+    if launch.sweeps or any(override.startswith("seed=") for override in overrides):
+        raise Problem(f"{line}: a row is one configuration, with the seeds there are; give one argument for each row")
+    results = completed(Run(launch.configs[0]).folder.parent).values()
+    if not results:
+        raise Problem(f"{line}: there are no completed runs of it in {runs_dir}")
+    return sorted(results, key=lambda result: result.seed)
+
+
+def _cells(results: list[Result]) -> list[str]:
+    validations = [on_validation(result) for result in results]
+    tests = [on_test(result) for result in results if result.test]
+    threads = dict.fromkeys(str(result.hardware.get("threads", "?")) for result in results)
+    return [
+        str(len(results)),
+        f"{results[0].parameters:,}",
+        *(text for accuracies in (validations, tests) for text in _mean_and_lowest(accuracies)),
+        number(summarize([result.fit_seconds / 60 for result in results]).mean, 1),
+        ", ".join(threads),
+    ]
+
+
+def _mean_and_lowest(accuracies: list[float]) -> list[str]:
+    return [percent(summarize(accuracies)), number(100 * min(accuracies))] if accuracies else ["", ""]

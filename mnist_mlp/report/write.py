@@ -1,0 +1,99 @@
+"""The report: a study as Markdown, one HTML page, figures and a table of results. Free of torch."""
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mnist_mlp.report.answers import VERDICTS, Answers
+from mnist_mlp.report.figures import Pictures
+from mnist_mlp.report.study import Study
+from mnist_mlp.report.tables import Tables
+from mnist_mlp.report.text import Words, unbroken
+
+
+def write(study: Study, folder: Path, command: str, language: str = "en") -> None:
+    """Write report.md, report.html, results.csv and figures/ into a folder.
+
+    Args:
+        command: what the reader types to make the report anew.
+        language: en or es.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    study.table().to_csv(folder / "results.csv", index=False)
+    words = Words(language)
+    tables, answers, pictures = Tables(study, words), Answers(study, words), Pictures(study, words)
+    overview = pictures.overview()
+    sections: list[dict[str, Any]] = [
+        {
+            "question": question,
+            "heading": words.heading(question),
+            "asks": words.about(question)["asks"],
+            "answer": answers.answer(question),
+            "gaps": answers.gaps(question),
+            "notebook": answers.notebook(question),
+            "table": tables.of(question),
+            "pictures": [pictures.curves(question, protocol) for protocol in study.protocols],
+        }
+        for question in study.questions
+    ]
+    for picture in [overview, *(picture for section in sections for picture in section["pictures"])]:
+        (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+    for kind, finalize in (("md", None), ("html", unbroken)):
+        templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(str(resources.files("mnist_mlp.report") / "templates")),
+            autoescape=kind == "html",
+            undefined=jinja2.StrictUndefined,
+            finalize=finalize,
+        )
+        text = templates.get_template(f"report.{kind}.jinja").render(
+            texts=words.texts,
+            language=language,
+            notes=notes(study, words),
+            summary_of=words.texts["summary_of"].format(study.protocols[0]),
+            summary=tables.summary(),
+            reading=words.texts["reading"].format(study.compared),
+            overview=overview,
+            leak=tables.leak() if len(study.protocols) > 1 else None,
+            sections=sections,
+            facts=facts(study, words, command),
+            marks={words.texts["verdicts"][verdict]: verdict for verdict in VERDICTS[:2]},
+        )
+        (folder / f"report.{kind}").write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def notes(study: Study, words: Words) -> list[str]:
+    """Say what the reader has to know before the first table."""
+    return [
+        words.texts["baseline"].format(words.network(study.baselines[study.protocols[0]].config)),
+        *(words.texts["protocols"][protocol] for protocol in study.protocols),
+    ]
+
+
+def facts(study: Study, words: Words, command: str) -> list[tuple[str, str]]:
+    """Tell by the runs' own records how they came to be."""
+    results = list(study.results())
+    packages = dict.fromkeys(package for result in results for package in result.versions)
+    versions = [f"{name} {several(result.versions.get(name) for result in results)}" for name in packages]
+    variants = {variant.id: variant for variant in study.variants}.values()
+    kinds = ("completed", "diverged", "missing")
+    counts = {kind: sum(len(getattr(variant, kind)) for variant in variants) for kind in kinds}
+    found = {
+        "command": command,
+        "commit": several(result.git or words.texts["no_commit"] for result in results),
+        "versions": ", ".join(versions) or "—",
+        "hardware": several(words.hardware(result) for result in results),
+        "dates": several(sorted(result.started[:10] for result in results)),
+        "runs": words.texts["runs"].format(**counts),
+    }
+    return [(words.texts["facts"][name], value) for name, value in found.items()]
+
+
+def several(values: Iterable[str | None]) -> str:
+    """List values, each once."""
+    return "; ".join(dict.fromkeys(str(value) for value in values)) or "—"

@@ -1,0 +1,1 @@
+"""Where a run lives: folder, record, checkpoints, and the process it has to itself."""

@@ -1,0 +1,122 @@
+"""The record of a run, result.json, which everything downstream reads. Free of torch."""
+
+import json
+import math
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from mnist_mlp.config.identity import is_observer
+
+SCHEMA = 1
+
+
+RECORD = "result.json"
+
+
+Status = Literal["completed", "limited", "diverged", "failed", "interrupted"]
+
+
+@dataclass
+class Epoch:
+    """An epoch's record: losses in nats, accuracies as fractions, and the time of its training and validation.
+
+    The training figures are means over the epoch's samples while the weights changed. Those of the validation are None
+    where a limited run left it out.
+    """
+
+    epoch: int
+    seconds: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+
+
+@dataclass
+class Result:
+    """The one record of a run that everything downstream reads: `result.json`.
+
+    Attributes:
+        status: completed, limited (an argument of the Trainer cut it short), diverged (a loss became NaN or infinite),
+            failed or interrupted.
+        reason: of a status other than completed.
+        epochs: the first is 1.
+        test: loss in nats and accuracy as a fraction; None if the run ended before it, or `test=none`.
+        fit_seconds: the time of all epochs, those before an interruption included.
+        optimizer_steps: taken in all.
+        parameters: of the network.
+        started: when the run was started (the last time, if it was interrupted), in ISO 8601.
+        git: the commit of the checkout the code lies in, with "+" if it was changed; None outside one.
+    """
+
+    schema: int
+    id: str
+    label: str
+    status: Status
+    reason: str | None
+    seed: int
+    config: dict[str, Any]
+    epochs: list[Epoch]
+    test: dict[str, float] | None
+    fit_seconds: float
+    optimizer_steps: int
+    parameters: int
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    started: str
+    git: str | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is not trained again."""
+        return self.status in ("completed", "limited", "diverged")
+
+
+def read(record: Path) -> Result | None:
+    """Read a record; None if there is none that is whole and of this version."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        result = Result(**found | {"epochs": [Epoch(**epoch) for epoch in found["epochs"]]})
+        return result if _is(result, Result) and _agrees(result) else None
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+
+
+def _is(value: Any, kind: Any) -> bool:
+    # Whether a value is of a declared kind, as are its parts; a number that is a figure is finite.
+    origin, parts = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return all(_is(getattr(value, name), of) for name, of in get_type_hints(kind).items())
+    if origin is Literal:
+        return value in parts
+    if origin is UnionType:
+        return any(_is(value, each) for each in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_is(each, parts[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is(each, parts[1]) for each in value.values())
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return kind is Any or type(value) is kind
+
+
+def _agrees(result: Result) -> bool:
+    if result.schema != SCHEMA or [epoch.epoch for epoch in result.epochs] != list(range(1, len(result.epochs) + 1)):
+        return False
+    if result.status != "completed":
+        return True
+    epochs, config = len(result.epochs), result.config
+    tested = set() if config.get("test") == "none" else {"loss", "accuracy"}
+    # A callback that counts, as EarlyStopping does, may end a run.
+    stops_early = config.get("patience") is not None or not all(map(is_observer, config.get("callbacks", {}).values()))
+    ended = 0 < epochs <= config["epochs"] if stops_early else epochs == config["epochs"]
+    validated = all(epoch.val_accuracy is not None and epoch.val_loss is not None for epoch in result.epochs)
+    return ended and validated and (result.test or {}).keys() == tested
+
+
+def completed(variant: Path) -> dict[Path, Result]:
+    """Read the records of a variant's completed runs, by their paths."""
+    records = {path: read(path) for path in sorted(variant.glob(f"seed*/{RECORD}"))}
+    return {path: result for path, result in records.items() if result is not None and result.status == "completed"}

@@ -1,0 +1,1 @@
+"""What goes to TensorBoard and other loggers."""

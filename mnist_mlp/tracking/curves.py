@@ -1,0 +1,118 @@
+"""The callback that draws the curves of a run, over epochs and over optimizer steps."""
+
+from typing import Any
+
+import lightning
+import torch
+from jaxtyping import Float
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from mnist_mlp.callbacks.history import History
+from mnist_mlp.tracking import probe
+from mnist_mlp.tracking import seed_means as means
+
+POINTS_AN_EPOCH = 20
+
+LAYOUT = {
+    "over epochs": {
+        "loss, training beside validation": ("Multiline", ["loss/train", "loss/val"]),
+        "accuracy, training beside validation": ("Multiline", ["accuracy/train", "accuracy/val"]),
+    },
+    "over optimizer steps": {
+        "loss, training beside validation (steps)": ("Multiline", ["loss_by_step/train", "loss_by_step/val"]),
+        "accuracy, training beside validation (steps)": (
+            "Multiline",
+            ["accuracy_by_step/train", "accuracy_by_step/val"],
+        ),
+    },
+    "means over two seeds or more, with their 95% intervals": {
+        f"{measure}, {stage}": ("Margin", [means.mean(tag), means.low(tag), means.high(tag)])
+        for tag, measure, stage in (
+            # TensorBoard shows the last of them first.
+            ("loss/train", "loss", "training"),
+            ("accuracy/train", "accuracy", "training"),
+            ("loss/val", "loss", "validation"),
+            ("accuracy/val", "accuracy", "validation"),
+        )
+    },
+}
+"""What TensorBoard's Custom scalars shows: categories of charts; a margin chart has a mean and its bounds."""
+
+
+class Curves(Callback):
+    """Logs a run's course to every logger.
+
+    Over epochs: `loss/train`, `loss/val`, `accuracy/train`, `accuracy/val`; `optimizer/learning_rate` and
+    `optimizer/gradient_norm` (of the loss of some training images); `time/seconds` since the run began,
+    `time/epoch_seconds` and `time/samples_per_second`; `test/loss` and `test/accuracy` at the last epoch.
+
+    Over optimizer steps: `loss_by_step/*` and `accuracy_by_step/*`, in training some 20 times an epoch, as means over
+    the steps between one point and the next.
+
+    Args:
+        gradient_norm: whether to compute it.
+    """
+
+    def __init__(self, gradient_norm: bool = True) -> None:
+        self.gradient_norm = gradient_norm
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Lay out the charts."""
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_custom_scalars(LAYOUT)
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Begin the first window of steps."""
+        self._window: Float[Tensor, "2 steps"] = torch.empty(2, 0)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log the mean loss and accuracy of every window of optimizer steps that is full."""
+        batches: Any = trainer.train_dataloader
+        every = max(1, batches.steps // POINTS_AN_EPOCH)
+        found = torch.stack([outputs["losses"], outputs["accuracies"]]).cpu()
+        self._window = torch.cat([self._window, found], dim=1)
+        while self._window.shape[1] >= every:
+            full, self._window = self._window[:, :every], self._window[:, every:]
+            loss, accuracy = full.mean(dim=1).tolist()
+            step = trainer.global_step - self._window.shape[1]
+            _log(trainer, {"loss_by_step/train": loss, "accuracy_by_step/train": accuracy}, step)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Log the means of the epoch."""
+        train, val = pl_module.metrics["train"], pl_module.metrics.get("val")
+        callbacks = trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it
+        epochs = next(callback for callback in callbacks if isinstance(callback, History)).epochs
+        batches: Any = trainer.train_dataloader
+        taken = trainer.num_training_batches / len(batches)  # less than all where an argument of the Trainer says so
+        over_epochs = {
+            "loss/train": train.loss,
+            "accuracy/train": train.accuracy,
+            "optimizer/learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "time/seconds": sum(epoch.seconds for epoch in epochs),
+            "time/epoch_seconds": epochs[-1].seconds,
+            "time/samples_per_second": batches.samples * taken / epochs[-1].seconds,
+        }
+        if val is not None:
+            over_epochs |= {"loss/val": val.loss, "accuracy/val": val.accuracy}
+        if self.gradient_norm:
+            gradients = probe.gradients(pl_module, *probe.training_images(trainer, pl_module))
+            over_epochs["optimizer/gradient_norm"] = probe.norm(gradients)
+        _log(trainer, over_epochs, trainer.current_epoch + 1)
+        if val is not None:
+            over_steps = {"loss_by_step/val": val.loss, "accuracy_by_step/val": val.accuracy}
+            _log(trainer, over_steps, trainer.global_step)
+
+    def on_test_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Log the test's means."""
+        tested = pl_module.metrics["test"]._asdict()
+        _log(trainer, {f"test/{name}": value for name, value in tested.items()}, trainer.current_epoch)
+
+
+def _log(trainer: lightning.Trainer, values: dict[str, float], step: int) -> None:
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step)

@@ -1,0 +1,104 @@
+"""The callback that writes what a run is: its row in TensorBoard's HParams, its configuration and its question."""
+
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
+from mnist_mlp.config.schema import Config
+from mnist_mlp.lab import questions
+from mnist_mlp.runs.folder import Run
+
+METRICS = {
+    "accuracy/val": "validation accuracy",
+    "test/accuracy": "test accuracy",
+    "loss/val": "validation loss",
+    "test/loss": "test loss",
+    "time/seconds": "seconds",
+}
+"""The curves whose last points are columns of HParams, and their titles."""
+
+SHOWN = ("activation", "batch", "hidden_sizes", "lr", "question")
+"""The columns that HParams shows before one asks for more: it takes five."""
+
+
+class Hyperparameters(Callback):
+    """Writes the row of a run, and the texts, before its first optimizer step.
+
+    All runs have the same columns of the same types, and the same metrics: a column that is now a number and now a
+    word, or that some runs lack, makes TensorBoard hide runs. The metrics get their values from the curves.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def setup(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
+        """Write, once a training."""
+        if stage != "fit":
+            return
+        row = columns(self.config)
+        for logger in trainer.loggers:
+            if not isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(row)
+            elif trainer.is_global_zero:
+                logger.hparams.update(row)
+                run = Run(self.config)
+                writer = logger.experiment.file_writer
+                writer.add_summary(_table(row))
+                writer.add_summary(hparams_pb(row, trial_id=f"seed{self.config.seed} {run.label} {run.id}"))
+                for name, text in texts(self.config).items():
+                    logger.experiment.add_text(name, text)
+
+
+def columns(config: Config) -> dict[str, str | float]:
+    """Give a run's columns: words and numbers, the same for every run."""
+    activation = config.model.activation
+    sizes = config.model.hidden_sizes
+    return {
+        "question": config.chosen["question"],
+        "model": config.chosen["model"],
+        "hidden_sizes": "-".join(str(size) for size in sizes),
+        "width": max(sizes, default=0),
+        "depth": len(sizes),
+        "activation": activation if isinstance(activation, str) else "-".join(activation),
+        "optimizer": config.optimizer["_target_"].rsplit(".", 1)[-1],
+        "lr": float(config.optimizer["lr"]),
+        "batch": config.data.batch,
+        "epochs": config.epochs,
+        "protocol": config.data.protocol,
+        "seed": config.seed,
+    }
+
+
+def texts(config: Config) -> dict[str, str]:
+    """Give the resolved configuration, and what its question asks if it belongs to one, as Markdown."""
+    found = {"configuration": f"```yaml\n{Run(config).configuration()}```"}
+    if question := questions().get(config.chosen["question"]):
+        found["question"] = f"**{question['title']}.** {question['asks']}"
+    return found
+
+
+def _table(row: dict[str, str | float]) -> Summary:
+    columns = [
+        api_pb2.HParamInfo(
+            name=name,
+            type=api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64,
+            differs=name in SHOWN,  # by this TensorBoard chooses
+        )
+        for name, value in row.items()
+    ]
+    metrics = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in METRICS.items()
+    ]
+    content = HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics))
+    described = metadata.create_summary_metadata(content)
+    value = Summary.Value(tag=metadata.EXPERIMENT_TAG, metadata=described, tensor=metadata.NULL_TENSOR)
+    return Summary(value=[value])

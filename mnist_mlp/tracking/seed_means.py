@@ -1,0 +1,79 @@
+"""TensorBoard's curves of a variant: means over seeds with their intervals, as a run of its own. Free of torch."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from mnist_mlp import files
+from mnist_mlp.config.schema import Config
+from mnist_mlp.runs.folder import Run
+from mnist_mlp.runs.record import Result, completed
+from mnist_mlp.statistics import summarize
+
+OVER_EPOCHS = ("loss/train", "loss/val", "accuracy/train", "accuracy/val")
+AT_THE_END = ("test/loss", "test/accuracy")
+
+TENSORBOARD = "mnist_mlp.tracking.loggers.tensorboard"
+
+
+def mean(tag: str) -> str:
+    """Name a mean's curve as only means have it: a margin chart complains of runs that have a part of its curves."""
+    return f"interval/{tag.replace('/', '_')}_mean"
+
+
+def low(tag: str) -> str:
+    """Name the curve of the lower end of a mean's 95% t-interval."""
+    return f"interval/{tag.replace('/', '_')}_low"
+
+
+def high(tag: str) -> str:
+    """Name the curve of its upper end."""
+    return f"interval/{tag.replace('/', '_')}_high"
+
+
+def write(configs: list[Config]) -> None:
+    """Write the folder `mean` beside the seeds of each variant that has two completed runs or more.
+
+    Args:
+        configs: runs of the variants, with the seeds that they happen to have.
+    """
+    for run in {run.id: run for run in map(Run, configs)}.values():
+        if any(logger["_target_"] == TENSORBOARD for logger in run.config.logger.values()):
+            with files.lock(run.runs_dir / ".locks" / f"{run.id}-mean"):
+                _write(run.folder.parent)
+
+
+def _write(variant: Path) -> None:
+    runs, folder = completed(variant), variant / "mean"
+    written = max((path.stat().st_mtime for path in folder.glob("events*")), default=0)
+    if len(runs) < 2 or written > max(path.stat().st_mtime for path in runs):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = EventFileWriter(str(folder))
+    for step, tag, value in _points(list(runs.values())):
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+        writer.add_event(Event(step=step, wall_time=time.time(), summary=summary))
+    writer.close()
+
+
+def _points(results: list[Result]) -> Iterator[tuple[int, str, float]]:
+    for epochs in zip(*(result.epochs for result in results), strict=True):
+        for tag in OVER_EPOCHS:
+            measure, stage = tag.split("/")
+            yield from _with_interval(epochs[0].epoch, tag, [getattr(epoch, f"{stage}_{measure}") for epoch in epochs])
+    for tag in AT_THE_END:
+        values = [result.test[tag.partition("/")[2]] for result in results if result.test]
+        yield from _with_interval(len(results[0].epochs), tag, values)
+
+
+def _with_interval(step: int, tag: str, values: list[float]) -> Iterator[tuple[int, str, float]]:
+    summary = summarize(values)
+    yield step, tag, summary.mean
+    yield step, mean(tag), summary.mean
+    yield step, low(tag), summary.low
+    yield step, high(tag), summary.high

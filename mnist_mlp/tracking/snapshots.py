@@ -1,0 +1,137 @@
+"""The callback that shows in TensorBoard what a network has learned, after its first and its last epoch."""
+
+import warnings
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from PIL.Image import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from mnist_mlp import images as drawings
+from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.tracking import probe
+
+BINS = 64
+
+
+class Snapshots(Callback):
+    """Writes pictures, and what else is asked for, to TensorBoard; other loggers get none.
+
+    Args:
+        pictures: the surest mistakes on the test images, their confusion matrix, and the first layer's weights.
+        precision_recall: a precision-recall curve of each digit on the test images.
+        histograms: weights, and gradients and activations on some training images, of each layer.
+        graph: the network's graph, once.
+    """
+
+    def __init__(
+        self,
+        pictures: bool = True,
+        precision_recall: bool = False,
+        histograms: bool = False,
+        graph: bool = False,
+    ) -> None:
+        self.pictures = pictures
+        self.precision_recall = precision_recall
+        self.histograms = histograms
+        self.graph = graph
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Look at the network after the first epoch, unless it is the last."""
+        if trainer.current_epoch == 0 and trainer.max_epochs != 1:
+            trainer.datamodule.setup("test")  # type: ignore[attr-defined] # Lightning sets it
+            self._look(trainer, pl_module, step=1, logits=None)
+
+    def on_test_batch_end(
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        """Keep the logits of the test if they are those of all images."""
+        labels = trainer.datamodule.test_records.labels  # type: ignore[attr-defined] # Lightning sets it
+        self._tested: Tensor | None = outputs if len(outputs) == len(labels) else None
+
+    def on_test_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Look at the network after the last epoch."""
+        self._look(trainer, pl_module, trainer.current_epoch, self._tested)
+
+    def _look(self, trainer: lightning.Trainer, model: MNISTClassifier, step: int, logits: Tensor | None) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                writer = logger.experiment
+                if self.pictures or self.precision_recall:
+                    self._show_test(writer, trainer, model, step, logits)
+                if self.pictures:
+                    first_layer = model.network.linear_layers()[0].weight.detach().float().cpu().numpy()
+                    _picture(writer, "weights/first_layer", drawings.weights(first_layer), step)
+                if self.histograms:
+                    self._show_layers(writer, trainer, model, step)
+                if self.graph and step == 1:
+                    _add_graph(writer, model, probe.training_images(trainer, model)[0][:1])
+
+    def _show_test(
+        self,
+        writer: SummaryWriter,
+        trainer: lightning.Trainer,
+        model: MNISTClassifier,
+        step: int,
+        logits: Tensor | None,
+    ) -> None:
+        records = trainer.datamodule.test_records  # type: ignore[attr-defined] # Lightning sets it
+        if logits is None:
+            logits = _logits(model, records.images)
+        probabilities = logits.softmax(dim=1).float().cpu().numpy()
+        labels = records.labels.cpu().numpy()
+        if self.pictures:
+            worst = drawings.mistakes(records.images.cpu().numpy(), labels, probabilities)
+            confusion = drawings.confusion_matrix(labels, probabilities.argmax(axis=1))
+            _picture(writer, "mistakes/test", worst, step)
+            _picture(writer, "confusion_matrix/test", confusion, step)
+        if self.precision_recall:
+            for digit in range(10):
+                writer.add_pr_curve(f"test/digit_{digit}", labels == digit, probabilities[:, digit], step)
+
+    def _show_layers(
+        self, writer: SummaryWriter, trainer: lightning.Trainer, model: MNISTClassifier, step: int
+    ) -> None:
+        images, labels = probe.training_images(trainer, model)
+        gradients = probe.gradients(model, images, labels)
+        parameters = dict(model.network.named_parameters())
+        layers = {layer: number for number, layer in enumerate(model.network.linear_layers(), start=1)}
+        for name, module in model.network.named_modules():
+            if module in layers:
+                number = layers[module]
+                _histogram(writer, f"weights/layer_{number}", parameters[f"{name}.weight"].detach(), step)
+                _histogram(writer, f"gradients/layer_{number}", gradients[f"{name}.weight"], step)
+        for number, values in enumerate(probe.activations(model, images), start=1):
+            _histogram(writer, f"activations/layer_{number}", values, step)
+
+
+@torch.no_grad()
+def _logits(model: MNISTClassifier, images: Tensor) -> Tensor:
+    precision = next(model.network.parameters()).dtype
+    # In parts that the cache holds.
+    with probe.evaluating(model.network):
+        return torch.cat([model.network(part.to(precision).div_(255)) for part in torch.split(images, 1_000)])
+
+
+def _picture(writer: SummaryWriter, name: str, picture: Image, step: int) -> None:
+    image = Summary.Image(height=picture.height, width=picture.width, encoded_image_string=drawings.png(picture))
+    assert writer.file_writer is not None  # it was opened with the run
+    writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+
+def _add_graph(writer: SummaryWriter, model: MNISTClassifier, image: Tensor) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.trace")  # which torch 2.14 still does it by
+        writer.add_graph(model.network.layers, image)
+
+
+def _histogram(writer: SummaryWriter, name: str, values: Tensor, step: int) -> None:
+    finite: Any = values[values.isfinite()].float().cpu().numpy()
+    if len(finite) and np.ptp(finite) > 0:
+        writer.add_histogram(name, finite, step, bins=BINS)

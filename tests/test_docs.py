@@ -1,0 +1,266 @@
+"""What the README and the pages of docs/ say is so: every command runs, and links, packages and modules are there."""
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT, SHORT
+from PIL import Image
+
+from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.cli import verbs
+
+GENERATED = ("docs/benchmark.md", "docs/results/report.md", "docs/results/searches/")
+PAGES = {
+    name: path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if not (name := path.relative_to(ROOT).as_posix()).startswith(GENERATED)
+}
+README = PAGES["README.md"]
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+
+
+def commands(page: str) -> list[str]:
+    """Give the commands of a page's blocks and tables."""
+    blocks = dict.fromkeys(("bash", "bat", "console"), "")
+    for _, language, text in FENCE.findall(page):
+        blocks[language] = blocks.get(language, "") + dedent(text)
+    prompted = re.findall(r"^\$ (.*)$", blocks["console"], re.MULTILINE)
+    return [*(blocks["bash"] + blocks["bat"]).splitlines(), *prompted, *re.findall(r"\| `(python .*?)` \|", page)]
+
+
+COMMANDS = dict.fromkeys(line for page in PAGES.values() for line in commands(page))
+ELSEWHERE = [  # what installs or takes long; the tests of these scripts and of the installation have them
+    ".venv/bin/pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
+    ".venv\\Scripts\\activate",
+    "bash scripts/test.sh",
+    "bash scripts/train.sh",
+    "pip install -e '.[bench]'",
+    "pip install -e '.[export,draw]'",
+    "pip install -e '.[mlflow,wandb]'",
+    "pip install -e '.[parallel]'",
+    "pip install -e '.[report]'",
+    "pip install -e '.[search]'",
+    "pip install -e '.[slurm]'",
+    "pip install -e .",
+    "pip install pre-commit",
+    "pre-commit install",
+    "pre-commit run --all-files",
+    "python -m venv .venv",
+    "python scripts/dev/benchmark.py",
+    "python scripts/draw.py q04/seed0 best",
+    "python scripts/reproduce.py",
+    "python scripts/reproduce.py --seeds 10 --out docs/results",
+    "python scripts/search.py q01_width --trials 20",
+    "python scripts/search.py q01_width --trials 20 --jobs 2",
+    "python scripts/search.py q10 --trials 30",
+    "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented",
+    "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented"
+    " --csv docs/results/beyond.csv",
+    "python train.py question=q02 hydra/launcher=slurm",
+    "python3 -m venv .venv",
+    "tensorboard --logdir runs",
+]
+TRAININGS = [line for line in COMMANDS if line.startswith("python train.py") and line not in ELSEWHERE]
+VERBS = [line for line in COMMANDS if line.startswith("python scripts/") and line not in ELSEWHERE]
+
+
+def test_the_pages_have_the_commands_that_are_tested() -> None:
+    assert len(TRAININGS) >= 25
+    assert len(VERBS) >= 4
+    assert sorted(COMMANDS.keys() - {*TRAININGS, *VERBS}) == ELSEWHERE
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder that has what the pages' commands name: images, and configuration files of one's own."""
+    monkeypatch.chdir(tmp_path)
+    digit = np.pad(np.full((20, 4), 255, np.uint8), ((4, 4), (12, 12)))
+    Image.fromarray(digit).save("photograph.jpg")
+    Path("drawings").mkdir()
+    Image.fromarray(digit).save("drawings/one.png")
+    np.save("digits.npy", digit[None])
+    (own,) = (text for _, language, text in FENCE.findall(PAGES["docs/extending.md"]) if language == "yaml")
+    path = Path(own.splitlines()[1].removeprefix("# "))
+    path.parent.mkdir(parents=True)
+    path.write_text(own, encoding="utf-8")
+    Path("docs").symlink_to(ROOT / "docs")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("line", TRAININGS)
+def test_every_training_command_runs(command: Callable[..., int], line: str) -> None:
+    asks = "--help" in line or "--cfg" in line
+    short = [] if asks else [override for override in SHORT if override.split("=")[0] not in line]
+    assert command(*shlex.split(line)[2:], *short) == 0
+
+
+def status_of(main: Callable[[], None]) -> int:
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("line", VERBS)
+def test_every_command_for_trained_networks_runs(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    assert command("-m", "experiment=baseline,q02", *SHORT) == 0
+    _, script, *arguments = shlex.split(line)
+    verb = Path(script).stem
+    monkeypatch.setattr(sys, "argv", ["mnist-mlp", verb, *arguments, *(["--", *SHORT] if verb == "report" else [])])
+    assert status_of(verbs.main) == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_has_brackets_is_quoted_for_the_shell(page: str) -> None:
+    inline = re.findall(r"`((?:pip |python |[\w.]+=|'\w+).*?)`", FENCE.sub("", PAGES[page]))
+    quoted = re.compile(r"'.*?'|\".*?\"")
+    assert [line for line in commands(PAGES[page]) + inline if re.search(r"[\[\]{}*?()]", quoted.sub("", line))] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_extra_that_a_page_installs_is_there(page: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name for group in re.findall(r"pip install \S*\[(.*?)\]", PAGES[page]) for name in group.split(",")}
+    assert extras <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", PAGES[page]):
+        name, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings], target
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 170
+    assert [
+        page.name for page in (ROOT / "docs").glob("*.md") if not any(page.name in text for text in PAGES.values())
+    ] == []
+
+
+def test_what_the_readme_shows_of_a_run_is_what_a_run_shows(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = re.findall(r"```console\n\$ python train.py\n(.*?)```", README, re.DOTALL)
+    assert command("trainer=cpu") == 0
+    ours = capsys.readouterr().out
+
+    def form(text: str) -> list[str]:
+        text = re.sub(r"\S*runs/", "runs/", text)
+        return re.sub(r"\d+ threads?", "N threads", re.sub(r" *\d+\.\d+", " N", text)).strip().splitlines()
+
+    assert form(ours) == form(shown)
+    test_accuracy = re.search(r"^test .* (\d+\.\d+)%\s+97.97%", ours, re.MULTILINE)
+    assert test_accuracy is not None
+    assert 97.3 <= float(test_accuracy[1]) <= 98.3
+
+
+def test_the_scripts_train_from_any_directory(tmp_path: Path) -> None:
+    line = ["bash", str(ROOT / "scripts" / "train.sh"), *SHORT]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "runs/steps_per_epoch=2,epochs=1-" in done.stdout
+    assert list(tmp_path.glob("runs/*/seed0/result.json"))
+
+
+def test_tensorboard_serves_the_runs(command: Callable[..., int], tmp_path: Path) -> None:
+    assert command(*SHORT) == 0
+    line = [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path / "runs"), "--port", "0"]
+    server = subprocess.Popen(line, stderr=subprocess.PIPE, encoding="utf-8")
+    try:
+        assert server.stderr is not None
+        address = next(match[0] for text in server.stderr if (match := re.search(r"http://\S+", text)))
+        for _ in range(100):
+            with urllib.request.urlopen(f"{address}data/runs") as answer:
+                runs = answer.read().decode()
+            if "seed0" in runs:
+                break
+            time.sleep(0.1)  # it reads the events in the background
+        assert "steps_per_epoch=2,epochs=1" in runs
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def test_the_checkpoint_that_is_loaded_is_where_the_page_says(command: Callable[..., int], tmp_path: Path) -> None:
+    (path,) = re.findall(r'load_from_checkpoint\("runs/(.*?)"\)', PAGES["docs/sweeps.md"])
+    assert command("epochs=5", "trainer=cpu", "batch=100", "experiment=baseline") == 0
+    MNISTClassifier.load_from_checkpoint(tmp_path / "runs" / path)
+
+
+def modules(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.py") if not path.stem.startswith("__")}
+
+
+PACKAGE = ROOT / "mnist_mlp"
+PACKAGES = {f"{path.parent.name}/": modules(path.parent) for path in PACKAGE.glob("*/__init__.py")}
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """Give the table of the packages, by package."""
+    table = page.split("| in `mnist_mlp/` |")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    return {first.strip("`"): others for first, *others in cells}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_the_tables_of_packages_name_exactly_the_packages(page: str) -> None:
+    assert rows(PAGES[page]).keys() == {"the root"} | PACKAGES.keys()
+
+
+def test_the_architecture_names_exactly_the_modules_of_each_package() -> None:
+    for package, (_, names) in rows(PAGES["docs/architecture.md"]).items():
+        named = set(re.findall(r"`(\w+)`", names))
+        assert named == PACKAGES.get(package, modules(PACKAGE)), package
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_of_the_package_that_a_page_names_is_there(page: str) -> None:
+    folders = "|".join(name.strip("/") for name in PACKAGES)
+    named = re.findall(rf"`(?:mnist_mlp/)?((?:(?:{folders})/)?\w+\.(?:py|cpp|json))`", PAGES[page])
+    others = {"train.py", "result.json", "test_NAME.py"} | {path.name for path in ROOT.glob("scripts/**/*.py")}
+    missing = [name for name in named if name not in others and not (PACKAGE / name).is_file()]
+    assert [name for name in missing if name != "cli/VERB.py"] == []
+
+
+def test_the_order_of_imports_of_the_architecture_is_that_of_the_contract() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = next(each for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
+    page = PAGES["docs/architecture.md"].split("## The order of imports")[1].split("\n## ")[0]
+    place = {
+        name: int(row)
+        for row, cell in re.findall(r"^\| (\d) \| (.*) \|$", page, re.MULTILINE)
+        for name in re.findall(r"`(\w+)/?`", cell)
+    }
+    layers = [layer.split(" : ") for layer in reversed(contract["layers"]) if layer != "__main__"]
+    assert place.keys() == {name for layer in layers for name in layer}
+    for lower, higher in pairwise(layers):
+        assert max(place[name] for name in lower) <= min(place[name] for name in higher)
+
+
+def test_the_citation_names_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["version"] == project["version"]
+    assert f"\n## {project['version']}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
