@@ -42,7 +42,6 @@ def commands(page: str) -> list[str]:
 
 COMMANDS = dict.fromkeys(line for page in PAGES.values() for line in commands(page))
 ELSEWHERE = [  # what installs or takes long; the tests of these scripts and of the installation have them
-    ".venv/bin/pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
     ".venv\\Scripts\\activate",
     "bash scripts/test.sh",
     "bash scripts/train.sh",
@@ -69,7 +68,6 @@ ELSEWHERE = [  # what installs or takes long; the tests of these scripts and of 
     "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented"
     " --csv docs/results/beyond.csv",
     "python train.py question=q02 hydra/launcher=slurm",
-    "python3 -m venv .venv",
     "tensorboard --logdir runs",
 ]
 TRAININGS = [line for line in COMMANDS if line.startswith("python train.py") and line not in ELSEWHERE]

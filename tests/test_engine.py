@@ -295,7 +295,7 @@ def test_without_a_compiler_one_line_says_so_and_the_run_goes_on(
     kernel.compiled.cache_clear()
     monkeypatch.setenv(*EAGER.split("="))
     assert command("epochs=1", "data.steps_per_epoch=2", "trainer=cpu") == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("slower")]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.endswith("which is slower")]
     assert line == "there is no C++ compiler no-such-compiler; PyTorch takes the steps, which is slower"
 
 
@@ -325,11 +325,17 @@ def test_the_kernel_is_compiled_once_for_all_runs(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["optimizer._target_=torch.optim.NAdam"], "NAdam: not supported by the compiled kernel"),
-        (["+optimizer.amsgrad=true"], "Adam's amsgrad: not supported by the compiled kernel"),
+        (
+            ["optimizer._target_=torch.optim.NAdam"],
+            "NAdam: not supported by the compiled kernel; PyTorch takes the steps, which is slower",
+        ),
+        (
+            ["+optimizer.amsgrad=true"],
+            "Adam's amsgrad: not supported by the compiled kernel; PyTorch takes the steps, which is slower",
+        ),
         (
             ["optimizer=momentum", "+optimizer.nesterov=true"],
-            "SGD's nesterov: not supported by the compiled kernel",
+            "SGD's nesterov: not supported by the compiled kernel; PyTorch takes the steps, which is slower",
         ),
         (["trainer.precision=64-true"], "one optimizer step at a time, as plain Lightning: precision 64-true"),
         (
@@ -403,7 +409,7 @@ def test_a_captured_step_replayed_takes_the_steps_of_the_eager_way(
                 step()
         return step
 
-    monkeypatch.setattr(engine, "captured", captured)
+    monkeypatch.setattr(cuda_graph, "captured", captured)
     configured = shipped(optimizer)
     outcomes = []
     for way in (Eager, cuda_graph.Graph):

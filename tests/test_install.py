@@ -110,7 +110,7 @@ def copy_of_the_scripts(tmp_path: Path) -> Path:
     return tmp_path / "scripts"
 
 
-@pytest.mark.parametrize("script", ["train.sh", "test.sh", "oldest.sh"])
+@pytest.mark.parametrize("script", ["train.sh", "test.sh", "dev/oldest.sh"])
 def test_an_older_python_is_told_which_one_is_needed(tmp_path: Path, script: str) -> None:
     older = tmp_path / "python3.10"
     older.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.10.12 && exit 0\nexit 1\n', encoding="utf-8")

@@ -74,7 +74,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str, arguments:
 def test_without_runs_there_is_no_report(tmp_path: Path) -> None:
     done = script("report.py", "--questions", "q02", folder=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "runs: there are no runs of q02; python scripts/reproduce.py trains them\n"
+    assert done.stderr == "runs: there are no runs of q02; mnist-mlp reproduce trains them\n"
     assert list(tmp_path.iterdir()) == []
 
 
