@@ -98,8 +98,10 @@ def test_a_library_is_on_the_disk_before_it_has_its_name_and_the_name_is_too(
 
 
 def test_two_processes_at_once_have_a_kernel_each_and_leave_one_file(folder: Path) -> None:
-    code = "from mnist_mlp.fast import kernel; kernel.SOURCE = kernel.Path({!r}); "
+    code = (
+        "from mnist_mlp.fast import kernel; kernel.SOURCE = kernel.Path({!r}); "
         "print(kernel.compiled('SGD').instructions())"
+    )
     environment = os.environ | {"XDG_CACHE_HOME": str(folder.parent)}
     line = [sys.executable, "-c", code.format(str(kernel.SOURCE))]
     processes = [subprocess.Popen(line, env=environment, stdout=subprocess.PIPE) for _ in range(2)]
