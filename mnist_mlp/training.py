@@ -80,12 +80,12 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
             return _train(config, run, show=False, first_process=False)
     with ExitStack() as stack:
         open_log = stack.enter_context(terminal.logging_to(run, show))
-        result = _finished(config, run)
+        result = run.answer()
         if result is None:
             with isolated(config):
                 _check(config, run)
             stack.enter_context(run.held(lambda: log.info("waiting: another process is training %s", run.folder)))
-            result = _finished(config, run)
+            result = run.answer()
         if result is None:
             if config.overwrite or not _can_go_on(run):
                 stack.enter_context(run.replacing())
@@ -100,11 +100,6 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
             place = "fast_dev_run keeps no record" if config.trainer.get("fast_dev_run") else run.folder
             log.info("\n%s\n%s\n", terminal.table(result, notebook_run_of(config)), place)
     return result
-
-
-def _finished(config: Config, run: Run) -> Result | None:
-    result = None if config.overwrite else run.result()
-    return result if result is not None and result.finished else None
 
 
 def _check(config: Config, run: Run) -> None:

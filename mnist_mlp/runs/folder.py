@@ -91,6 +91,11 @@ class Run:
         """Read `result.json`; None if there is none that is whole."""
         return read(self.folder / RECORD)
 
+    def answer(self) -> Result | None:
+        """Give the finished result that need not be trained again; None if there is none or overwrite=true."""
+        result = None if self.config.overwrite else self.result()
+        return result if result is not None and result.finished else None
+
     def begin(self) -> None:
         """Make the folder and write `config.yaml`."""
         files.make_folder(self.folder)

@@ -58,7 +58,7 @@ def check(arguments: argparse.Namespace) -> Launch:
             sweeps = arguments.multirun or composed.hydra.mode == RunMode.MULTIRUN
             config = typed(composed)
             lines = problems(config)
-            if sweeps or lines or not is_finished(labelled(composed, composed.hydra)):
+            if sweeps or lines or Run(labelled(composed, composed.hydra)).answer() is None:
                 lines += problems_of_folders(config, composed, sweeps)
             lines += problems_of_devices(config, sweeps) + problems_of_loggers(config)
             lines += problems_of_hydra(composed) + problems_of_debugging(config, sweeps)
@@ -72,12 +72,6 @@ def check(arguments: argparse.Namespace) -> Launch:
     except Problem as problem:
         found += [str(problem), *problems_one_by_one(sound)]
     return Launch(found, configs, sweeps, parallel)
-
-
-def is_finished(config: Config) -> bool:
-    """Whether a job only reads its result."""
-    result = None if config.overwrite else Run(config).result()
-    return result is not None and result.finished
 
 
 def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> list[str]:
