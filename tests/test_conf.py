@@ -8,13 +8,13 @@ import lightning
 import pytest
 import torch
 from conftest import ROOT, SHORT
-from hydra.utils import instantiate
 
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.checks import problems
-from mnist_mlp.config.compose import compose, composing, jobs, typed
+from mnist_mlp.config.compose import compose, composing, jobs, to_config
 from mnist_mlp.config.identity import what_counts
 from mnist_mlp.config.schema import keys
+from mnist_mlp.config.targets import instantiate
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.lab import notebook_run_of, notebook_runs
 from mnist_mlp.mlp import MLP
@@ -37,7 +37,7 @@ def test_every_option_composes_and_instantiates(group: str, option: str) -> None
     model = {"relu_tanh_sigmoid": ["model=combined"]}.get(option, [])
     with composing():
         given = f"[{option}]" if group == "regularization" else option
-        config = typed(compose([f"{group}={given}", *model]))
+        config = to_config(compose([f"{group}={given}", *model]))
     assert problems(config) == []
     network = MLP(**vars(config.model))
     assert isinstance(instantiate(config.optimizer)(network.parameters()), torch.optim.Optimizer)
@@ -51,7 +51,7 @@ def test_every_option_composes_and_instantiates(group: str, option: str) -> None
 
 def test_no_group_is_left_out() -> None:
     assert sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir()) == sorted(
-        [*GROUPS, "hydra", "question", "search"]
+        [*GROUPS, "hydra", "question"]
     )
 
 
@@ -74,8 +74,8 @@ def test_every_job_of_every_question_trains(
 def test_every_question_compares_with_the_baseline_over_three_seeds(question: str) -> None:
     with composing():
         all_jobs = jobs([f"question={question}"], multirun=False)
-        configs = [typed(compose(job)) for job in all_jobs]
-        baseline = what_counts(typed(compose([])))
+        configs = [to_config(compose(job)) for job in all_jobs]
+        baseline = what_counts(to_config(compose([])))
     assert sorted({config.seed for config in configs}) == [0, 1, 2]
     assert sum(what_counts(config) == baseline for config in configs) == 3
 
@@ -91,7 +91,8 @@ def test_every_run_of_the_notebook_is_an_experiment_and_every_experiment_as_aske
     lab = json.loads((ROOT / "mnist_mlp" / "lab.json").read_text(encoding="utf-8"))["questions"]
     with composing():
         experiments = {
-            path.stem: typed(compose([f"experiment={path.stem}"])) for path in (ROOT / "conf/experiment").glob("*.yaml")
+            path.stem: to_config(compose([f"experiment={path.stem}"]))
+            for path in (ROOT / "conf/experiment").glob("*.yaml")
         }
     ran = {
         run.question: name

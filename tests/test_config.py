@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_mlp.config.checks import problems
-from mnist_mlp.config.compose import compose, composing, reference, typed
-from mnist_mlp.config.identity import identity, label
+from mnist_mlp.config.compose import compose, compose_run, composing, to_config
+from mnist_mlp.config.identity import identity
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import Names, Numbers
 from mnist_mlp.lab import notebook_run_of
@@ -16,13 +16,12 @@ from mnist_mlp.lab import notebook_run_of
 
 def config(*overrides: str) -> Config:
     with composing():
-        return typed(compose(list(overrides)))
+        return to_config(compose(list(overrides)))
 
 
-def label_of(*overrides: str) -> str:
-    experiment = next((text.removeprefix("experiment=") for text in overrides if text.startswith("experiment=")), None)
+def label_of(*overrides: str) -> str | None:
     with composing():
-        return label(typed(compose(list(overrides))), reference(experiment))
+        return compose_run(list(overrides)).name
 
 
 def test_the_baseline_has_nothing_wrong_with_it() -> None:
@@ -53,7 +52,7 @@ def test_a_value_out_of_range_is_one_line_with_the_range(override: str, problem:
 
 @given(st.integers() | st.floats() | st.text() | st.none() | st.booleans())
 def test_numbers_hold_nothing_but_numbers_within_their_range(value: object) -> None:
-    valid = Numbers(1, 9, whole=True)
+    valid = Numbers(1, 9, integer=True)
     assert (value in valid) == (type(value) is int and 1 <= value <= 9)
     assert math.nan not in Numbers()
     assert value not in Names(())
@@ -115,8 +114,14 @@ def test_another_training_is_not_compared_with_the_notebook(override: str) -> No
     [
         ([], "baseline"),
         (["batch=1"], "batch=1"),
-        (["model=deep5", "lr=0.01"], "hidden_sizes=256-128-512-128-256,lr=0.01"),
-        (["optimizer=momentum"], "optimizer=SGD,momentum=0.9"),
+        (["model=deep5", "lr=0.01"], "model=deep5,lr=0.01"),
+        (["optimizer=momentum"], "optimizer=momentum"),
+        (["optimizer=momentum", "optimizer.momentum=0.5"], "optimizer=SGD,momentum=0.5"),
+        (
+            ["optimizer=rmsprop", "activation=relu_tanh", "data=notebook"],
+            "activation=relu_tanh,optimizer=rmsprop,data=notebook",
+        ),
+        (["model=deep3", "width=100"], "hidden_sizes=100-100-100"),
         (["experiment=q10"], "q10"),
         (["experiment=q10", "batch=50"], "q10,batch=50"),
         (["name=mine", "seed=4"], "mine"),

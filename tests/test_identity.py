@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from mnist_mlp.config.compose import compose, composing, typed
+from mnist_mlp.config.compose import compose, composing, to_config
 from mnist_mlp.config.identity import identity
 from mnist_mlp.config.schema import Config
 
@@ -13,7 +13,7 @@ RESULTS = ROOT / "docs" / "results"
 
 def config(*overrides: str) -> Config:
     with composing():
-        return typed(compose(list(overrides)))
+        return to_config(compose(list(overrides)))
 
 
 @pytest.mark.parametrize(

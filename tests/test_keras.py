@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.config.compose import compose, composing, typed
+from mnist_mlp.config.compose import compose, composing, to_config
 from mnist_mlp.data import MNISTDataModule
 
 
@@ -39,7 +39,7 @@ class Losses(Callback):
 
 def configured(*overrides: str) -> dict[str, Any]:
     with composing():
-        return typed(compose(list(overrides))).optimizer
+        return to_config(compose(list(overrides))).optimizer
 
 
 def keras_optimizer_like(optimizer: dict[str, Any]) -> keras.optimizers.Optimizer:

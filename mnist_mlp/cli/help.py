@@ -1,4 +1,4 @@
-"""The text of --help: groups with their options, plain keys, or one group with its options' values. Free of torch."""
+"""The text of --help: all groups and plain keys, or the options of one group with their values. Free of torch."""
 
 from pathlib import Path
 from textwrap import TextWrapper, indent
@@ -6,38 +6,39 @@ from textwrap import TextWrapper, indent
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
-from mnist_mlp.config.compose import compose, loader
+from mnist_mlp.config.compose import PACKAGES, compose, loader
+from mnist_mlp.config.hydra_internals import file_of_option
 from mnist_mlp.config.options import OPTIONS
 from mnist_mlp.config.schema import keys
-from mnist_mlp.config.valid import shown
+from mnist_mlp.config.valid import formatted
 
 WIDTH = 80
-INTRODUCTION = "Trains a multilayer perceptron on MNIST."
+INTRODUCTION = "Train a multilayer perceptron on MNIST."
 EXAMPLES = {
     "": "the baseline",
     "model=deep5 batch=1": "options of groups and plain keys, freely combined",
     "experiment=q10": "one named configuration",
-    "question=q07": "a question's variants and the baseline, times seeds",
-    "-m batch=1,25 seed=0,1": "any sweep",
-    "--help model": "a group's options with their values",
+    "question=q07": "a question: its variants and the baseline, with several seeds",
+    "-m batch=1,25 seed=0,1": "any sweep: all combinations of the values",
+    "--help model": "the options of a group with their values",
 }
 NOTES = """\
-* marks a default. Keys within a group are set as in model.init=torch; several
+* marks a default. Set keys within a group as in model.init=torch, and several
 options of regularization, logger or callbacks as in 'logger=[tensorboard,csv]'.
 --cfg job prints the configuration instead of running it. --hydra-help lists
-Hydra's own flags, and --version tells the version."""
+Hydra's own flags. --version prints the version."""
 VERBS = """\
-mnist-mlp VERB --help, for draw, evaluate, export, predict, report, reproduce,
-search and table: what is done with what was trained."""
+The other commands are mnist-mlp draw, evaluate, export, predict, report,
+reproduce, search and table; each has a --help."""
 
 
 def text(program: str) -> str:
-    """Write the help of a program."""
+    """Return the help of a program, `train.py` or `mnist-mlp`."""
     command = "python train.py" if Path(program).name == "train.py" else "mnist-mlp"
     defaults = compose([])
     chosen = defaults.hydra.runtime.choices
     groups = []
-    for group in (*OPTIONS, *(name for name in loader().list_groups("") if name not in {*OPTIONS, "hydra", "search"})):
+    for group in (*OPTIONS, *(name for name in loader().list_groups("") if name not in {*OPTIONS, "hydra"})):
         words, options = OPTIONS.get(group, {}), loader().get_group_options(group, ObjectType.CONFIG)
         rows = {
             f"{'*' if chosen.get(group) == option else ' '} {option}": words.get(option, "")
@@ -45,7 +46,7 @@ def text(program: str) -> str:
         }
         groups.append(f"{group}=\n{_table(rows, 2)}")
     plain = {
-        f"{name}={shown(defaults[name])}": declared.metadata["help"]
+        f"{name}={formatted(defaults[name])}": declared.metadata["help"]
         for name, declared in keys()
         if "." not in name and not OmegaConf.is_config(defaults[name])
     }
@@ -55,21 +56,23 @@ def text(program: str) -> str:
 
 
 def of_group(group: str) -> str:
-    """Write the options of a group with their values, as their files have them."""
+    """Return the options of a group with their values; of a group that sets keys elsewhere, with their files."""
     words = OPTIONS.get(group, {})
     parts = []
     for option in loader().get_group_options(group, ObjectType.CONFIG):
-        result = loader().repository.load_config(f"{group}/{option}")  # type: ignore[attr-defined] # of Hydra's loader
-        values = OmegaConf.to_yaml(result.config).strip()
+        if group in PACKAGES:
+            lines = file_of_option(group, option).read_text(encoding="utf-8").splitlines(keepends=True)
+            values = "".join(line for line in lines if not line.startswith("#")).strip()
+        else:
+            composed = compose([f"{group}={option}"])
+            values = OmegaConf.to_yaml(OmegaConf.select(composed, group.replace("/", "."))).strip()
         heading = f"{group}={option}" + (f": {words[option]}" if option in words else "")
         parts.append(f"{heading}\n{indent(values, '    ')}" if values != "{}" else heading)
     return "\n\n".join(parts) + "\n"
 
 
 def _table(rows: dict[str, str], margin: int = 4) -> str:
-    width = max(len(name) for name in rows) + 2
-    if width > WIDTH // 2:  # a long example has a line of its own
-        width = WIDTH // 2
+    width = min(max(map(len, rows)) + 2, WIDTH // 2)  # a longer name has a line of its own
     lines = []
     for name, meaning in rows.items():
         first = " " * margin + f"{name:<{width}}"

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, each in one line. Free of torch."""
+"""Checks of a configuration, each problem in one line. Free of torch."""
 
 from collections.abc import Mapping
 from dataclasses import Field
@@ -21,20 +21,20 @@ from mnist_mlp.config.valid import (
 
 
 def describe(declared: "Field[Any]") -> str:
-    """Say which values a key takes."""
+    """Describe the values that a key takes."""
     kind = "a group of keys" if "dict" in str(declared.type) else "true or false" if declared.type is bool else "text"
     return str(declared.metadata["valid"] or kind)
 
 
 def smallest_batch(config: Config) -> int:
-    """Give the samples of the smallest batch of an epoch, which is the last where they do not divide the images."""
+    """Return the size of the smallest batch of an epoch: the last one, unless the batch size divides the images."""
     data = config.data
     samples = min(TRAINING, TRAINING if data.steps_per_epoch is None else data.steps_per_epoch * data.batch)
     return samples % data.batch or data.batch
 
 
 def problem_of_trainer(name: str) -> str:
-    """Say what is wrong with an argument that `lightning.Trainer` does not have, or that is set elsewhere."""
+    """Explain what is wrong with an argument that `lightning.Trainer` does not have, or that another key sets."""
     if name in SET_ELSEWHERE:
         return f"trainer.{name}: {SET_ELSEWHERE[name]}"
     return f"trainer.{name}: lightning.Trainer has no such argument{nearest(name, [*TRAINER, *LIGHTNING])}"
@@ -62,7 +62,7 @@ def problems(config: Config) -> list[str]:
     )
     for group, valid in groups:
         for parameter, value in getattr(config, group).items():
-            if valid is LIGHTNING and value is None:  # as if it were not given
+            if valid is LIGHTNING and value is None:  # not set
                 continue
             problem = problem_of(f"{group}.{parameter}", value, valid.get(parameter))
             if problem and parameter not in found:

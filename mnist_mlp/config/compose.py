@@ -4,32 +4,26 @@ import os
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import hydra
 import yaml
 from hydra import version
-from hydra._internal.core_plugins import file_config_source
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra._internal.sources_registry import SourcesRegistry
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
-from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_mlp.config.checks import describe
-from mnist_mlp.config.identity import label
+from mnist_mlp.config.checks import describe, problems
+from mnist_mlp.config.hydra_internals import Hydra, hydra_of, split_sweep
+from mnist_mlp.config.identity import differences, label
 from mnist_mlp.config.schema import Config, keys
 from mnist_mlp.config.valid import nearest, one_line
 from mnist_mlp.errors import Problem
@@ -48,33 +42,18 @@ PACKAGES = {
     "debug": "_global_",
     "activation": "model",
 }
-"""The groups whose files set keys elsewhere, and where."""
+"""The groups whose files set keys outside the group, with the package that their first line names."""
 
 
-version.setbase("1.3")
-OmegaConf.register_new_resolver("expanduser", os.path.expanduser, replace=True)
-
-
-class FileConfigSource(file_config_source.FileConfigSource):
-    """Configuration files, of which the first line counts in those too that begin with a byte order mark.
-
-    Hydra keeps this class instead of its own, as it was registered first under the same name.
-    """
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        """Read a file."""
-        result = super().load_config(config_path)
-        text = (Path(self.path) / self._normalize_file_name(config_path)).read_text(encoding="utf-8-sig")
-        result.header = self._get_header_dict(text)
-        return result
-
-
-SourcesRegistry.instance().register(FileConfigSource)
+if before_1_4 := hydra.__version__.startswith("1.3"):
+    version.setbase("1.3")  # later versions know no other, and warn
+register_resolver = getattr(OmegaConf, "register_new_resolver" if before_1_4 else "register_resolver")
+register_resolver("expanduser", os.path.expanduser, replace=True)
 
 
 @contextmanager
 def in_one_line() -> Iterator[None]:
-    """Make a `Problem` of what Hydra raises, which is of any type: `run` lets through nothing else."""
+    """Raise whatever Hydra raises as a `Problem` of one line."""
     try:
         yield
     except Exception as error:
@@ -83,55 +62,86 @@ def in_one_line() -> Iterator[None]:
         raise Problem(problem_of_composition(error)) from error
 
 
-def labelled(composed: DictConfig, hydra_config: Any) -> Config:
-    """Resolve a job's configuration, with the label of its folder as its name, and what was chosen from groups."""
-    config, choices = typed(composed), hydra_config.runtime.choices
+def compose_run(overrides: list[str]) -> Config:
+    """Compose, resolve and check the configuration of a run.
+
+    Raises:
+        Problem: it cannot be composed, or values are out of range.
+    """
+    composed = compose(overrides)
+    if found := problems(to_config(composed)):
+        raise Problem("\n".join(found))
+    return config_of_run(composed, composed.hydra)
+
+
+def config_of_run(composed: DictConfig, hydra_config: Any) -> Config:
+    """Resolve a job's configuration; name it by the label of its folder and record what was chosen from groups."""
+    config, choices = to_config(composed), hydra_config.runtime.choices
     if (started := hydra_config.runtime.cwd) != os.getcwd():  # hydra.job.chdir=true has moved the job
         config.runs_dir = os.path.join(started, config.runs_dir)
         if config.data.dir is not None:
             config.data.dir = os.path.join(started, os.path.expanduser(config.data.dir))
-    experiment, question = choices.get("experiment"), choices.get("question")
-    config.name = label(config, reference(experiment))
-    config.chosen = {"model": choices["model"], "question": question_of(config.name, question)}
+    question = config.chosen.get("question") or choices["question"] or "none"
+    if differences(config, reference(None)).keys() <= {"protocol"}:
+        question = "baseline"  # which all questions share
+    config.name = label_of(config, choices)
+    config.chosen = {"model": choices["model"], "experiment": choices["experiment"] or "none", "question": question}
     return config
 
 
-def question_of(name: str, launched: str | None) -> str:
-    """Give the question that a run belongs to: that of its experiment, or the one it was launched for.
+def label_of(config: Config, choices: Mapping[str, Any]) -> str:
+    """Name a run by its experiment and by what differs from it: by options of groups, and keys beside them."""
+    experiment = choices["experiment"]
+    changed = differences(config, reference(experiment))
+    usual = _reference(experiment).hydra.runtime.choices
+    for group, option in choices.items():
+        if group in ("experiment", "question") or option == usual.get(group):
+            continue
+        brought = brought_by(group, option, experiment)
+        if brought and brought.items() <= changed.items():
+            first = next(iter(brought))
+            named = {group if key == first else key: option if key == first else changed[key] for key in changed}
+            changed = {key: value for key, value in named.items() if key == group or key not in brought}
+    return label(config.name, changed)
 
-    Args:
-        name: the run's label. The baseline belongs to all questions: it is named by itself.
-        launched: the question, if one was launched.
-    """
-    experiment = name.split(",")[0]
-    if name.removesuffix(",protocol=notebook") == "baseline":
-        return "baseline"
-    return experiment[:3] if re.match(r"q\d\d", experiment) else launched or "none"
+
+@cache
+def brought_by(group: str, option: str, experiment: str | None = None) -> dict[str, str]:
+    """Return what an option of a group alone changes in an experiment, or in the baseline."""
+    chosen = [f"experiment={experiment}"] if experiment else []
+    return differences(to_config(compose([*chosen, f"{group}={option}"])), reference(experiment))
+
+
+@cache
+def reference(experiment: str | None) -> Config:
+    """Compose the configuration of an experiment without further overrides, or that of the baseline."""
+    return to_config(_reference(experiment))
+
+
+@cache
+def _reference(experiment: str | None) -> DictConfig:
+    return compose([f"experiment={experiment}"] if experiment else [])
 
 
 def in_parallel(hydra_config: Any) -> bool:
-    """Whether jobs run beside each other, by another launcher than Hydra's own."""
+    """Whether a launcher other than Hydra's own runs the jobs in parallel."""
     return not str(hydra_config.launcher.get("_target_")).endswith(".BasicLauncher")
 
 
 @contextmanager
 def composing(config_dir: str | None = None) -> Iterator[Hydra]:
-    """Let `compose` find the configuration files, those of `config_dir` too."""
-    search_path = create_config_search_path(str(CONF))
-    if config_dir is not None:  # what is there is added, and hides nothing
-        folder = Path(os.path.expanduser(config_dir)).absolute()
+    """Let `compose` find the configuration files, and those of the user's `config_dir`."""
+    folder = None if config_dir is None else Path(os.path.expanduser(config_dir)).absolute()
+    if folder is not None:
         check_names(folder)
-        search_path.prepend("command-line", f"file://{folder}", SearchPathQuery("schema"))
-    hydra = Hydra.create_main_hydra2("train", search_path)
-    try:
+    with hydra_of(CONF, folder) as hydra:
+        for cached in (reference, _reference, brought_by):
+            cached.cache_clear()  # another folder has other files
         yield hydra
-    finally:
-        GlobalHydra.instance().clear()
-        HydraConfig.instance().cfg = None
 
 
 def check_names(folder: Path) -> None:
-    """Look for files of the user's that ours hide.
+    """Look for files of the user that ours take precedence over.
 
     Raises:
         Problem: there is one; the message names both.
@@ -139,11 +149,11 @@ def check_names(folder: Path) -> None:
     for own in sorted(folder.rglob("*.yaml")):
         ours = CONF / own.relative_to(folder)
         if ours.exists() and not ours.samefile(own):
-            raise Problem(f"{own}: it is hidden by {ours}, which has the same name; give it another")
+            raise Problem(f"{own}: {ours} has the same name and takes precedence; rename yours")
 
 
 def loader() -> ConfigLoader:
-    """Give Hydra's loader of configuration files."""
+    """Return Hydra's loader of configuration files."""
     return GlobalHydra.instance().config_loader()
 
 
@@ -158,11 +168,11 @@ def compose(overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig
         return loader().load_configuration("config", overrides, run_mode=run_mode, from_shell=False)
 
 
-def typed(composed: DictConfig) -> Config:
+def to_config(composed: DictConfig) -> Config:
     """Resolve a composed configuration into the schema's dataclasses.
 
     Raises:
-        Problem: a value refers to what there is not.
+        Problem: a value refers to a key that does not exist.
     """
     composed = composed.copy()
     with open_dict(composed):
@@ -171,12 +181,6 @@ def typed(composed: DictConfig) -> Config:
         config = cast(Config, OmegaConf.to_object(composed))
     config.runs_dir = os.path.expanduser(config.runs_dir)
     return config
-
-
-@cache
-def reference(experiment: str | None) -> Config:
-    """Give the configuration of an experiment as its file has it, or that of the baseline."""
-    return typed(compose([f"experiment={experiment}"] if experiment else []))
 
 
 def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
@@ -192,7 +196,7 @@ def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
     launched_singly = not multirun and sweep.mode != RunMode.MULTIRUN
     for override in swept:
         if override.key_or_group == "question":
-            raise Problem(f"{override.input_line}: several values; one question a launch")
+            raise Problem(f"{override.input_line}: several values; give one question per command")
         if launched_singly:
             raise Problem(f"{override.input_line}: several values; add -m to run one job for each")
     if launched_singly:
@@ -200,12 +204,11 @@ def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
     parameters = [f"{name}={value}" for name, value in (sweep.sweeper.params or {}).items()]
     with in_one_line():
         parsed = OverridesParser.create(loader()).parse_overrides([*parameters, *overrides])
-    (every,) = BasicSweeper.split_arguments(parsed, None)
-    return every
+    return split_sweep(parsed)
 
 
 def problem_of_composition(error: Exception) -> str:
-    """Say in one line what is wrong with a configuration file, or with a combination of overrides."""
+    """Explain in one line why a configuration cannot be composed."""
     cause = error.__cause__ or error.__context__ or error
     where = f"{match[1]}.yaml: " if (match := re.match("In '(.+?)': ", str(error))) else ""
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -214,7 +217,7 @@ def problem_of_composition(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         name, declared = cause.full_key, dict(keys()).get(cause.full_key)
         if name in PACKAGES:
-            return f"{where or f'a file of {name}: '}its first line has to be # @package {PACKAGES[name]}"
+            return f"{where or f'a file of {name}: '}its first line must be # @package {PACKAGES[name]}"
         if declared is None:
             return f"{where}there is no key {name}{nearest(name, (known for known, _ in keys()))}"
         return f"{where}{name} is {describe(declared)}; {str(cause).splitlines()[0]}"
@@ -222,4 +225,6 @@ def problem_of_composition(error: Exception) -> str:
         return f"{where}{traceback.extract_tb(error.__traceback__)[-1].line}"
     worded = isinstance(error, (HydraException, OmegaConfBaseException, yaml.YAMLError))
     said = one_line(re.sub("^In '.+?': ", "", str(error)))
+    if plugin := re.match("(?:Invalid plugin|Unknown plugin class :) '(.+?)'", said):  # of Hydra 1.3, and of 1.4
+        return f"{plugin[1]}: Hydra has no such plugin"
     return where + (said if worded else f"{type(error).__name__}: {said}")

@@ -1,8 +1,9 @@
-"""A run's identity and label: everything that can change its numbers. Free of torch."""
+"""A run's identity, a hash of everything that can change its numbers, and its label. Free of torch."""
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -60,7 +61,7 @@ OBSERVERS = frozenset(
 
 
 def what_counts(config: Config) -> dict[str, Any]:
-    """Give everything of a configuration that can change a run's numbers, the seed aside."""
+    """Return everything in a configuration that can change a run's numbers, except the seed."""
     return {
         "model": {
             "hidden_sizes": config.model.hidden_sizes,
@@ -89,7 +90,7 @@ def is_observer(callback: dict[str, Any]) -> bool:
 
 
 def further_arguments(config: Config) -> dict[str, Any]:
-    """Give the arguments of `lightning.Trainer` that were added to those of the group trainer."""
+    """Return the arguments of `lightning.Trainer` that were added to those of the group trainer."""
     return {name: value for name, value in config.trainer.items() if name in LIGHTNING and value is not None}
 
 
@@ -100,7 +101,7 @@ def _what_is_added(config: Config) -> dict[str, Any]:
 
 
 def _what_is_on(config: Config) -> dict[str, Any]:
-    # What is off is not there, rather than there with a default: it cannot change a run's numbers.
+    # Features that are off are left out, so that adding one to the project changes no identity.
     declared = [(part, each) for part in (config.model, config) for each in fields(part)]
     on = {
         each.name: getattr(part, each.name)
@@ -120,15 +121,15 @@ def _as_float(value: Any) -> Any:
 
 
 def identity(config: Config) -> str:
-    """Hash everything that can change a run's numbers, the seed aside, to 8 hexadecimal digits."""
+    """Hash everything that can change a run's numbers, except the seed, to 8 hexadecimal digits."""
     text = json.dumps(what_counts(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def differences(config: Config, reference: Config) -> list[str]:
-    """List what counts and differs from a reference, as `key=value` with the last word of the key."""
+def differences(config: Config, reference: Config) -> dict[str, str]:
+    """Return what counts and differs from a reference, by the last word of its key."""
     usual = _by_word(reference)
-    return [f"{word}={value}" for word, value in _by_word(config).items() if value != usual.get(word)]
+    return {word: value for word, value in _by_word(config).items() if value != usual.get(word)}
 
 
 def _by_word(config: Config) -> dict[str, str]:
@@ -157,15 +158,13 @@ def _by_word(config: Config) -> dict[str, str]:
     }
 
 
-def label(config: Config, reference: Config) -> str:
-    """Name a run readably: the name it was given, or "baseline", with what differs from `reference`.
+def label(name: str | None, changes: Mapping[str, str]) -> str:
+    """Name a run readably: the name it was given, or "baseline", with what differs.
 
     Args:
-        config: the run's configuration.
-        reference: the experiment that the run is a variation of, or the baseline.
+        name: of an experiment, or the user's own.
+        changes: values by key.
     """
-    changed = differences(config, reference)
-    if config.name:
-        changed.insert(0, config.name)
-    text = ",".join(changed).replace("/", "_") or "baseline"
+    changed = [f"{key}={value}" for key, value in changes.items()]
+    text = ",".join([name, *changed] if name else changed).replace("/", "_") or "baseline"
     return text.encode()[:LABEL_LENGTH].decode(errors="ignore")

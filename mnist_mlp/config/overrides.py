@@ -1,4 +1,4 @@
-"""What is wrong with an override. Free of torch."""
+"""Checks of overrides, each problem in one line. Free of torch."""
 
 import re
 from typing import Any
@@ -12,18 +12,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_mlp.config import synonyms
 from mnist_mlp.config.checks import describe, problem_of_trainer, problems
-from mnist_mlp.config.compose import CONF, compose, loader, typed
+from mnist_mlp.config.compose import CONF, compose, loader, to_config
 from mnist_mlp.config.schema import keys
-from mnist_mlp.config.valid import LIGHTNING, TRAINER, Numbers, nearest, shown
+from mnist_mlp.config.valid import LIGHTNING, TRAINER, Numbers, formatted, nearest
 from mnist_mlp.errors import Problem
 
 EXTRAS = {"joblib": "parallel", "slurm": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
-"""The extra of this package that brings each launcher."""
+"""The extra of this package that each launcher needs."""
 
 
 def problems_of_dashes(arguments: list[str]) -> list[str]:
     """List the arguments that are keys with dashes before them, as in --epochs 10."""
-    names = {name for name, _ in keys()} | {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra", "search"}
+    names = {name for name, _ in keys()} | {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
     found = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         flag, _, value = argument.partition("=")
@@ -35,7 +35,7 @@ def problems_of_dashes(arguments: list[str]) -> list[str]:
 
 
 def problems_one_by_one(overrides: list[str]) -> list[str]:
-    """List the values out of range, each override taken by itself, where they cannot be composed together."""
+    """List the values out of range, checking each override alone, for overrides that cannot be composed together."""
     found: list[str] = []
     for override in OverridesParser.create(loader()).parse_overrides(overrides):
         texts = [override.input_line or ""]
@@ -43,14 +43,14 @@ def problems_one_by_one(overrides: list[str]) -> list[str]:
             texts = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
         for text in texts:
             try:
-                found += problems(typed(compose([text])))
+                found += problems(to_config(compose([text])))
             except Problem:
-                continue  # this is what could not be composed, and has been said
+                continue  # reported already
     return found
 
 
 def parse(text: str) -> tuple[Any, str | None]:
-    """Parse an override, or say why it is none."""
+    """Parse an override, or explain why it is not one."""
     cause: BaseException | None = None
     try:
         (override,) = OverridesParser.create(loader()).parse_overrides([text])
@@ -60,31 +60,31 @@ def parse(text: str) -> tuple[Any, str | None]:
         cause = error.__cause__  # of a function, as in range(1,x)
     except ValueError as error:  # a number of more digits than Python reads
         cause = error
-    shown, key = " ".join(text.split()), text.partition("=")[0]
+    line, key = " ".join(text.split()), text.partition("=")[0]
     if cause:
-        return None, f"{shown}: {str(cause).splitlines()[0]}"
+        return None, f"{line}: {str(cause).splitlines()[0]}"
     if key and "=" in text:
-        return None, f"{shown}: not a value; one with special characters is in quotes, as in '{key}=\"a=b\"'"
-    return None, f"{shown}: not an override; write KEY=VALUE, as in batch=1"
+        return None, f"{line}: not a valid value; quote special characters, as in '{key}=\"a=b\"'"
+    return None, f"{line}: not an override; write KEY=VALUE, as in batch=1"
 
 
 def with_options(overrides: list[Override]) -> DictConfig:
-    """Compose the options that are chosen, of several the first, without what is set in them."""
+    """Compose the chosen options of groups, the first of several, without the keys set beside them."""
     chosen = []
     for override in overrides:
         name, is_group = override.key_or_group, loader().get_group_options(override.key_or_group)
         if is_group and override.type == OverrideType.CHANGE:
             option = next(iter(values_of(override)), None)
             if problem_of_options(name, [option]) is None:
-                chosen.append(f"{name}={shown(option)}")
+                chosen.append(f"{name}={formatted(option)}")
     try:
         return compose(chosen)
     except Problem:
-        return compose([])  # what is wrong with them is said elsewhere
+        return compose([])  # reported elsewhere
 
 
 def values_of(override: Override) -> list[Any]:
-    """List the values of an override; none if it sweeps over nothing."""
+    """List the values of an override; a sweep may have none."""
     if not override.is_sweep_override():
         return [override.value()]
     try:
@@ -94,13 +94,13 @@ def values_of(override: Override) -> list[Any]:
 
 
 def problem_of_override(override: Override, known: DictConfig) -> str | None:
-    """Say what is wrong with an override's key, or with a value that is of the wrong kind."""
+    """Explain what is wrong with an override: an unknown key, or a value of the wrong type."""
     name = override.key_or_group
     if override.is_sweep_override() and not override.is_discrete_sweep():
-        return f"{override.input_line}: a sweep names its values, as in lr=0.1,0.01"
+        return f"{override.input_line}: a sweep lists its values, as in lr=0.1,0.01"
     values = values_of(override)
     if not values:
-        return f"{override.input_line}: it sweeps over no value"
+        return f"{override.input_line}: the sweep has no values"
     if override.is_delete():
         return None  # composing it shows whether it is right
     if loader().get_group_options(name):
@@ -124,18 +124,18 @@ def problem_of_override(override: Override, known: DictConfig) -> str | None:
         return problem
     for value in values:
         if OmegaConf.is_dict(siblings[word]) and not isinstance(value, dict):
-            return f"{override.input_line}: {name} has keys of its own; set one of them, as in {name}.KEY=VALUE"
+            return f"{override.input_line}: {name} is a group of keys; set one of them, as in {name}.KEY=VALUE"
         if declared and name == "test" and isinstance(value, bool):
             return f"{override.input_line}: {synonyms.ANSWERS['evaluate']}; test is {describe(declared)}"
         try:
             OmegaConf.update(known.copy(), name, value)
         except (OmegaConfBaseException, AttributeError):  # the latter for keys within a null
-            return f"{name}={shown(value)}: {name} is {describe(declared) if declared else 'of another kind'}"
+            return f"{name}={formatted(value)}: {name} is {describe(declared) if declared else 'of another type'}"
     return None
 
 
 def counterpart(name: str, override: Override, known: DictConfig) -> str:
-    """Say what is here for what another tool has."""
+    """Name the key or command that stands for another tool's key."""
     if name in synonyms.ANSWERS:
         return synonyms.ANSWERS[name]
     key = synonyms.KEYS.get(name, name)
@@ -145,24 +145,22 @@ def counterpart(name: str, override: Override, known: DictConfig) -> str:
 
 
 def problem_of_form(override: Override, declared: Any) -> str | None:
-    """Say whether a number has a comma for its point, or a list lacks its brackets."""
+    """Point out a decimal comma, or a list without brackets."""
     line, valid = override.input_line or "", declared.metadata["valid"]
     name, _, text = line.partition("=")
     if isinstance(valid, Numbers) and valid.several and re.fullmatch(r"\d+(,\d+)*", text):
         return f"{line}: {name} is a list; write '{name}=[{text}]'"
-    if isinstance(valid, Numbers) and not valid.whole and re.fullmatch(r"-?0,\d+|-?\d+,0\d*", text):
-        return f"{line}: decimals take a point; write {name}={text.replace(',', '.')}"
+    if isinstance(valid, Numbers) and not valid.integer and re.fullmatch(r"-?0,\d+|-?\d+,0\d*", text):
+        return f"{line}: use a decimal point; write {name}={text.replace(',', '.')}"
     return None
 
 
 def problem_of_options(group: str, values: list[Any]) -> str | None:
-    """Say what is wrong with the options chosen from a group."""
+    """Explain what is wrong with the options chosen from a group."""
     options = loader().get_group_options(group, ObjectType.CONFIG)
-    if group == "search":
-        return f"search is not a group of a run: python scripts/search.py {shown(values[0])} searches"
     for value in values:
         if isinstance(value, list) and group == "activation":
-            return f"{group}={shown(value)}: a list goes to model.activation={shown(value)}"
+            return f"{group}={formatted(value)}: write a list as model.activation={formatted(value)}"
         several = isinstance(value, list) and group in ("logger", "callbacks", "regularization")
         for option in value if several else [value]:
             # conf/hydra/launcher/slurm.yaml is always there, what it extends only with the plugin.
@@ -170,5 +168,5 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
             if group == "hydra/launcher" and str(option) in EXTRAS and brought not in options:
                 return f"{group}={option}: install mnist-mlp[{EXTRAS[str(option)]}]"
             if str(option) not in options:
-                return f"{group}={shown(option)}: {group} is one of {', '.join(options)}{nearest(option, options)}"
+                return f"{group}={formatted(option)}: {group} is one of {', '.join(options)}{nearest(option, options)}"
     return None

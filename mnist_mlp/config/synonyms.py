@@ -56,10 +56,11 @@ ANSWERS = {
     "ckpt_path": "the same command resumes a run from its last checkpoint",
     "resume": "the same command resumes a run from its last checkpoint",
     "resume_from_checkpoint": "the same command resumes a run from its last checkpoint",
-    "train": "a finished run is not trained again; python scripts/evaluate.py tests one",
-    "evaluate": "python scripts/evaluate.py tests a finished run",
+    "train": "a finished run is not trained again; mnist-mlp evaluate tests one",
+    "evaluate": "mnist-mlp evaluate tests a finished run",
     "momentum": "write optimizer=momentum optimizer.momentum=0.9",
-    "predict": "python scripts/predict.py takes images",
+    "predict": "mnist-mlp predict reads images",
+    "search": "mnist-mlp search q01_width searches; mnist-mlp search --help lists the spaces",
     "debug": "choose from the group, as in debug=one_batch",
 }
 """What is said of a key that has no counterpart."""

@@ -1,9 +1,9 @@
-"""The values that keys take, and how they are written. Free of torch."""
+"""The valid values of keys, and how values are written. Free of torch."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Numbers:
     maximum: int | float = math.inf
     above: int | float = -math.inf
     below: int | float = math.inf
-    whole: bool = False
+    integer: bool = False
     several: str = ""
     words: tuple[str, ...] = ()
 
@@ -30,13 +30,13 @@ class Numbers:
             return value in self.words
         return (
             math.isfinite(value)
-            and (isinstance(value, int) or not self.whole)
+            and (isinstance(value, int) or not self.integer)
             and self.minimum <= value <= self.maximum
             and self.above < value < self.below
         )
 
     def __str__(self) -> str:
-        kind = "whole number" if self.whole else "number"
+        kind = "whole number" if self.integer else "number"
         text = f"a list of {kind}s" if self.several else f"a {kind}"
         if self.minimum > -math.inf and self.maximum < math.inf:
             text += f" from {self.minimum:,} to {self.maximum:,}"
@@ -68,17 +68,17 @@ class Names:
 Valid = Numbers | Names
 
 
-SEED = Numbers(0, 2**32 - 1, whole=True)
+SEED = Numbers(0, 2**32 - 1, integer=True)
 
 
 TRAINING = 54_000
 """Training images."""
 
 
-BATCH = Numbers(1, TRAINING, whole=True)
+BATCH = Numbers(1, TRAINING, integer=True)
 
 
-UNITS = Numbers(1, 10_000, whole=True)
+UNITS = Numbers(1, 10_000, integer=True)
 
 
 PART = Numbers(0, below=1)
@@ -86,11 +86,11 @@ PART = Numbers(0, below=1)
 
 TRAINER: dict[str, Valid] = {
     "accelerator": Names(("auto", "cpu", "gpu", "cuda", "mps")),
-    "devices": Numbers(1, whole=True, words=("auto",)),
+    "devices": Numbers(1, integer=True, words=("auto",)),
     "strategy": Names(("auto", "ddp")),
     "precision": Names(("32-true", "64-true", "bf16-mixed", "16-mixed")),
-    "threads": Numbers(1, 1024, whole=True, words=("auto",)),
-    "steps_per_execution": Numbers(1, whole=True, words=("auto",)),
+    "threads": Numbers(1, 1024, integer=True, words=("auto",)),
+    "steps_per_execution": Numbers(1, integer=True, words=("auto",)),
 }
 """Valid values of the keys that every option of the group trainer has.
 
@@ -100,10 +100,10 @@ which 1 is plain Lightning.
 
 
 LIGHTNING: dict[str, Valid | None] = {
-    "accumulate_grad_batches": Numbers(1, whole=True),
+    "accumulate_grad_batches": Numbers(1, integer=True),
     "barebones": None,
     "benchmark": None,
-    "check_val_every_n_epoch": Numbers(1, whole=True),
+    "check_val_every_n_epoch": Numbers(1, integer=True),
     "detect_anomaly": None,
     "deterministic": None,
     "enable_autolog_hparams": None,
@@ -118,18 +118,18 @@ LIGHTNING: dict[str, Valid | None] = {
     "limit_test_batches": Numbers(0),
     "limit_train_batches": Numbers(0),
     "limit_val_batches": Numbers(0),
-    "log_every_n_steps": Numbers(0, whole=True),
-    "max_steps": Numbers(-1, whole=True),
+    "log_every_n_steps": Numbers(0, integer=True),
+    "max_steps": Numbers(-1, integer=True),
     "max_time": None,
-    "min_epochs": Numbers(0, whole=True),
-    "min_steps": Numbers(0, whole=True),
+    "min_epochs": Numbers(0, integer=True),
+    "min_steps": Numbers(0, integer=True),
     "model_registry": None,
-    "num_nodes": Numbers(1, whole=True),
-    "num_sanity_val_steps": Numbers(-1, whole=True),
+    "num_nodes": Numbers(1, integer=True),
+    "num_sanity_val_steps": Numbers(-1, integer=True),
     "overfit_batches": Numbers(0),
     "plugins": None,
     "profiler": None,
-    "reload_dataloaders_every_n_epochs": Numbers(0, whole=True),
+    "reload_dataloaders_every_n_epochs": Numbers(0, integer=True),
     "sync_batchnorm": None,
     "use_distributed_sampler": None,
     "val_check_interval": None,
@@ -163,7 +163,7 @@ SCHEDULER: dict[str, Valid] = {
     "initial": Numbers(minimum=0, maximum=1),
     "final": Numbers(minimum=0, maximum=1),
     "factor": Numbers(above=0, below=1),
-    "patience": Numbers(minimum=0, whole=True),
+    "patience": Numbers(minimum=0, integer=True),
 }
 """Valid values of the parameters of mnist_mlp.scheduler."""
 
@@ -179,35 +179,34 @@ AUGMENTATION: dict[str, Valid] = {
 """Valid values of the parameters of `mnist_mlp.augmentation.Deformation`."""
 
 
-def shown(value: object) -> str:
-    """Write a value as one writes it on the command line."""
+def formatted(value: object) -> str:
+    """Write a value as on the command line."""
     if isinstance(value, list):
-        return "[" + ",".join(shown(element) for element in value) + "]"
+        return "[" + ",".join(formatted(element) for element in value) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
 def one_line(text: str) -> str:
-    """Join the lines of an exception's text, without what OmegaConf adds to it."""
+    """Join the lines of an exception's text, without those that OmegaConf adds."""
     lines = [line.strip() for line in text.splitlines()]
     words = "; ".join(line for line in lines if not line.startswith(("full_key", "object_type", "reference_type")))
     return words.replace(":; ", ": ").strip("; ")
 
 
 def nearest(word: object, names: Iterable[object]) -> str:
-    """Say which of some names is meant, if one is near."""
-    ratios = {str(name): SequenceMatcher(a=str(word).lower(), b=str(name)).ratio() for name in names}
-    closest = max(ratios, key=lambda name: ratios[name], default="")
-    return f"; did you mean {closest}?" if ratios.get(closest, 0) >= 0.5 else ""
+    """Suggest the name closest to a word, if one is close."""
+    closest = get_close_matches(str(word).lower(), [str(name) for name in names], n=1, cutoff=0.5)
+    return f"; did you mean {closest[0]}?" if closest else ""
 
 
 def problem_of(name: str, value: object, valid: Valid | None) -> str | None:
-    """Say in one line what is wrong with a key's value, if anything is."""
+    """Explain in one line what is wrong with a key's value, if anything is."""
     if valid is None or value in valid:
         return None
     hint = ""
     if isinstance(valid, Names):
         wrong = [element for element in (value if isinstance(value, list) else [value]) if element not in valid.names]
         hint = "".join(nearest(element, valid.names) for element in wrong[:1])
-    return f"{name}={shown(value)}: {name} is {valid}{hint}"
+    return f"{name}={formatted(value)}: {name} is {valid}{hint}"

@@ -1,7 +1,7 @@
-"""What a command line starts: its jobs, or everything that is wrong with it. Free of torch."""
+"""The jobs that a command line starts, checked before any runs. Free of torch."""
 
-import argparse
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -11,24 +11,24 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_mlp.config.checks import problems
-from mnist_mlp.config.compose import check_names, compose, in_one_line, in_parallel, jobs, labelled, typed
+from mnist_mlp.config.compose import check_names, compose, config_of_run, in_one_line, in_parallel, jobs, to_config
 from mnist_mlp.config.overrides import parse, problem_of_override, problems_one_by_one, with_options
 from mnist_mlp.config.schema import Config
 from mnist_mlp.errors import Problem
 from mnist_mlp.runs.folder import Run
 
 MODULES = {"mlflow": ("mlflow", "sqlalchemy", "alembic"), "wandb": ("wandb",)}
-"""What each logger needs, and the extra of the same name brings."""
+"""The packages that each logger needs, which the extra of the same name installs."""
 
 
 class Launch(NamedTuple):
-    """What a command line starts: what is wrong with it, or its jobs.
+    """The jobs of a command line, or its problems.
 
     Attributes:
-        problems: each in one line.
-        configs: of the jobs.
-        sweeps: whether they are a sweep's.
-        parallel: whether they run beside each other.
+        problems: each in one line; with any, nothing is started.
+        configs: of the jobs, in order.
+        sweeps: whether they form a sweep.
+        parallel: whether they run in parallel.
     """
 
     problems: list[str]
@@ -37,45 +37,45 @@ class Launch(NamedTuple):
     parallel: bool = False
 
 
-def check(arguments: argparse.Namespace) -> Launch:
-    """Compose every job of a command line, and list everything that is wrong before anything is run or written."""
-    found: list[str] = []
+def check(overrides: Sequence[str], multirun: bool = False) -> Launch:
+    """Compose every job of a command line, and list all problems before anything is run or written."""
+    wrong: list[str] = []
     sound: list[str] = []
     configs: list[Config] = []
     sweeps = parallel = False
-    parsed = [(text, *parse(text)) for text in arguments.overrides]
+    parsed = [(text, *parse(text)) for text in overrides]
     known = with_options([override for _, override, problem in parsed if problem is None])
     for text, override, problem in parsed:
         problem = problem or problem_of_override(override, known)
         if problem:
-            found.append(problem)
+            wrong.append(problem)
         else:
             sound.append(text)
     try:
-        for job in jobs(sound, arguments.multirun):
+        for job in jobs(sound, multirun):
             composed = compose(job)
             HydraConfig.instance().set_config(composed)  # for values that refer to it, as in ${hydra:job.name}
-            sweeps = arguments.multirun or composed.hydra.mode == RunMode.MULTIRUN
-            config = typed(composed)
+            sweeps = multirun or composed.hydra.mode == RunMode.MULTIRUN
+            config = to_config(composed)
             lines = problems(config)
-            if sweeps or lines or Run(labelled(composed, composed.hydra)).answer() is None:
+            if sweeps or lines or Run(config_of_run(composed, composed.hydra)).answer() is None:
                 lines += problems_of_folders(config, composed, sweeps)
             lines += problems_of_devices(config, sweeps) + problems_of_loggers(config)
             lines += problems_of_hydra(composed) + problems_of_debugging(config, sweeps)
-            found += [line for line in lines if line not in found]
-            if not found:
-                configs.append(labelled(composed, composed.hydra))
+            wrong += [line for line in lines if line not in wrong]
+            if not wrong:
+                configs.append(config_of_run(composed, composed.hydra))
             parallel = in_parallel(composed.hydra)
             if parallel and not sweeps:
                 chosen = composed.hydra.runtime.choices["hydra/launcher"]
-                found.append(f"hydra/launcher={chosen}: it launches the jobs of a sweep; add -m, or a question")
+                wrong.append(f"hydra/launcher={chosen}: launches the jobs of a sweep; add -m, or question=")
     except Problem as problem:
-        found += [str(problem), *problems_one_by_one(sound)]
-    return Launch(found, configs, sweeps, parallel)
+        wrong += [str(problem), *problems_one_by_one(sound)]
+    return Launch(wrong, configs, sweeps, parallel)
 
 
 def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> list[str]:
-    """Say whether the runs, or what Hydra writes, cannot be written where they should be."""
+    """Check that the folders of the runs and of Hydra are writable."""
     name = "hydra.sweep.dir" if sweeps else "hydra.run.dir"
     with in_one_line():
         folder = str(OmegaConf.select(composed, name))
@@ -84,25 +84,25 @@ def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> l
 
 
 def problems_of_folder(path: str, name: str = "runs_dir") -> list[str]:
-    """Say whether a folder cannot be written to."""
+    """Check that a folder is writable, or can be made."""
     folder = Path(os.path.expanduser(path)).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
-    return [f"{name}={path}: {there} is not a folder that can be written to"]
+    return [f"{name}={path}: {there} is not a writable folder"]
 
 
 def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
-    """Say whether several devices are asked for in a sweep."""
+    """Check that a sweep does not use several devices."""
     devices = config.trainer["devices"]
     if not sweeps or not (config.trainer["strategy"] == "ddp" or devices not in (1, "auto")):
         return []
     # Lightning starts the other processes of a run by its command line, which would start the whole sweep again.
-    return [f"trainer.devices={devices}: several devices train one run, not a sweep; launch its jobs singly"]
+    return [f"trainer.devices={devices}: a sweep trains on one device; launch its jobs one by one"]
 
 
 def problems_of_hydra(composed: DictConfig) -> list[str]:
-    """Say what is asked of Hydra that it does not do here."""
+    """Check for features of Hydra that are not supported."""
     for path in composed.hydra.searchpath or []:
         if path.startswith("file://"):
             check_names(Path(path.removeprefix("file://")))
@@ -116,13 +116,13 @@ def problems_of_hydra(composed: DictConfig) -> list[str]:
 
 
 def problems_of_debugging(config: Config, sweeps: bool) -> list[str]:
-    """Say that a run without a record is no job of a sweep."""
+    """Check that the jobs of a sweep leave a record."""
     if sweeps and config.trainer.get("fast_dev_run"):
-        return ["trainer.fast_dev_run: it leaves no record, which a sweep needs; launch a single run"]
+        return ["trainer.fast_dev_run: leaves no record, but a sweep needs one; launch a single run"]
     return []
 
 
 def problems_of_loggers(config: Config) -> list[str]:
-    """Say which loggers' packages are not installed."""
+    """Check that the packages of the loggers are installed."""
     missing = [name for name in config.logger if not all(map(find_spec, MODULES.get(name, ())))]
     return [f"logger={name}: install mnist-mlp[{name}]" for name in missing]

@@ -1,4 +1,4 @@
-"""The space of a search: a file of conf/search, read and checked. Free of torch."""
+"""The space of a search: reads and checks a file of `spaces/`. Free of torch."""
 
 import os
 from collections.abc import Sequence
@@ -9,29 +9,28 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_mlp.config.checks import problems
-from mnist_mlp.config.compose import CONF, compose, reference, typed
-from mnist_mlp.config.identity import label
+from mnist_mlp.config.compose import compose_run
 from mnist_mlp.config.schema import Config
-from mnist_mlp.config.valid import SEED, nearest, shown
+from mnist_mlp.config.valid import SEED, formatted, nearest
 from mnist_mlp.errors import Problem
 
 SAMPLERS = ("tpe", "gp")
+SPACES = {path.stem: path for path in sorted((Path(__file__).parent / "spaces").glob("*.yaml"))}
 RESERVED = ("name", "seed", "test", "runs_dir", "overwrite", "question", "logger", "callbacks", "data.split_seed")
-"""What a search sets itself."""
+"""The keys that a search itself sets."""
 
 
 @dataclass
 class Space:
-    """What a file of conf/search says.
+    """The content of a file of `spaces/`.
 
     Attributes:
-        space: by keys or groups of the command line, a list of values, or a range: `low` and `high`, both included,
-            whole where both are, with `log: true` by their logarithm.
-        fixed: overrides that all trials share.
-        seeds: that a trial is trained with; its value is their mean.
+        space: for each key or group, a list of values, or a range with `low` and `high`, both included: of whole
+            numbers if both are whole, and logarithmic with `log: true`.
+        fixed: overrides of all trials.
+        seeds: with which to train each trial; its value is the mean over them.
         sampler: Optuna's `tpe` or `gp`.
-        trials: how many, unless the command line says so.
+        trials: their number, unless the command line has another.
         name: of the file.
     """
 
@@ -43,15 +42,15 @@ class Space:
     name: str = ""
 
     def check(self, runs_dir: Path) -> None:
-        """Compose each key's values, or the ends of its range, by themselves.
+        """Check each value, or both ends of each range, separately.
 
         Raises:
-            Problem: one cannot be composed, or is out of range.
+            Problem: a value is not valid.
         """
         self.config([], self.seeds[0], runs_dir)
         for key, choice in self.space.items():
             for value in choice if isinstance(choice, list) else (choice["low"], choice["high"]):
-                self.config([f"{key}={shown(value)}"], self.seeds[0], runs_dir)
+                self.config([f"{key}={formatted(value)}"], self.seeds[0], runs_dir)
 
     def config(self, overrides: Sequence[str], seed: int, runs_dir: Path) -> Config:
         """Compose a run's configuration, which looks at no test image.
@@ -60,25 +59,20 @@ class Space:
             Problem: it cannot be composed, or a value is out of range.
         """
         quiet = ["logger=none", "callbacks=none", "test=none"]
-        config = typed(compose([*quiet, *self.fixed, *overrides, f"seed={seed}"]))
+        config = compose_run([*quiet, *self.fixed, *overrides, f"seed={seed}"])
         config.runs_dir = str(runs_dir)
-        if found := problems(config):
-            raise Problem(found[0])
-        config.name = label(config, reference(None))
         return config
 
 
 def read(name: str) -> Space:
-    """Read a space by its name in conf/search, or by its path.
+    """Read a space by its name in `SPACES`, or by its path.
 
     Raises:
         Problem: there is none, or something in it is wrong; the message names it.
     """
-    folder = CONF / "search"
-    path = Path(os.path.expanduser(name)) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-    if not path.is_file():
-        names = sorted(each.stem for each in folder.glob("*.yaml"))
-        raise Problem(f"{name}: there is no such search; there are {', '.join(names)}{nearest(name, names)}")
+    path = Path(os.path.expanduser(name)) if name.endswith((".yaml", ".yml")) else SPACES.get(name)
+    if path is None or not path.is_file():
+        raise Problem(f"{name}: there is no such search; there are {', '.join(SPACES)}{nearest(name, SPACES)}")
     try:
         given = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (OmegaConfBaseException, ValueError, OSError) as error:
@@ -87,23 +81,23 @@ def read(name: str) -> Space:
         raise Problem(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     known = [each.name for each in fields(Space) if each.name != "name"]
     if not isinstance(given, dict) or not isinstance(given.get("space"), dict) or not given["space"]:
-        raise Problem(f"{path}: it needs a space, as in space: {{width: {{low: 50, high: 500}}}}")
+        raise Problem(f"{path}: the key space is missing; write it as in space: {{width: {{low: 50, high: 500}}}}")
     for key in map(str, given):
         if key not in known:
             raise Problem(f"{path}: there is no key {key}; there are {', '.join(known)}{nearest(key, known)}")
-    space = Space(**given, name=path.stem)  # type: ignore[arg-type] # its keys have been looked at
+    space = Space(**given, name=path.stem)  # type: ignore[arg-type] # its keys are checked above
     if problem := problem_of(space):
         raise Problem(f"{path}: {problem}")
     return space
 
 
 def problem_of(space: Space) -> str | None:
-    """Say what is wrong with a space, if anything is."""
+    """Describe what is wrong with a space; None if nothing is."""
     if not isinstance(space.fixed, list) or not all(isinstance(text, str) and "=" in text for text in space.fixed):
         return "fixed is a list of overrides, as in [epochs=10]"
     for key in [*space.space, *(text.partition("=")[0] for text in space.fixed)]:
         if key in RESERVED:
-            return f"{key} is not searched for, nor fixed: a search sets {', '.join(RESERVED)} itself"
+            return f"{key} can be neither searched for nor fixed: a search sets {', '.join(RESERVED)} itself"
     for key, choice in space.space.items():
         if problem := problem_of_choice(choice):
             return f"space.{key}: {problem}"
@@ -117,14 +111,14 @@ def problem_of(space: Space) -> str | None:
 
 
 def problem_of_choice(choice: Any) -> str | None:
-    """Say what is wrong with a key's values."""
+    """Describe what is wrong with the values of a key; None if nothing is."""
     if isinstance(choice, list):
-        return None if choice else "a list names at least one value"
+        return None if choice else "the list is empty; give at least one value"
     if not isinstance(choice, dict) or not {"low", "high"} <= choice.keys() <= {"low", "high", "log"}:
-        return "a list of values, or a range as in {low: 0.0001, high: 0.01, log: true}"
+        return "give a list of values, or a range as in {low: 0.0001, high: 0.01, log: true}"
     low, high = choice["low"], choice["high"]
     if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in (low, high)):
         return "low and high are numbers, as in 0.0001"
     if low > high:
-        return f"low is {low}, above high, {high}"
-    return "log: true needs a low above 0" if choice.get("log") and low <= 0 else None
+        return f"low, {low}, is greater than high, {high}"
+    return "log: true requires that low is greater than 0" if choice.get("log") and low <= 0 else None

@@ -1,12 +1,12 @@
-"""Time an optimizer step of the baseline network here and elsewhere, the start of train.py, the lab, and the logging.
+"""Time an optimizer step of the baseline network here and elsewhere, the start of train.py, the lab, and logging.
 
     python scripts/dev/benchmark.py
     python scripts/dev/benchmark.py --parts steps --batches 1,100 --contenders here,jax --rounds 3
 
-Each contender has a process of its own, in which it is warm; the processes take turns, so that a busy moment of the
-machine meets all. Figures are medians over rounds, ratios medians of the ratios within a round. The peers other than
-PyTorch come with `pip install -e .[bench]`; one that is not installed is skipped by name. Parts that are not measured
-keep what docs/benchmark.json has of them.
+Each contender has a process of its own, which warms up first; the processes take turns, so that other load on the
+machine affects all of them. Figures are medians over rounds; ratios are medians of the ratios within a round. JAX,
+Keras and TensorFlow come with `pip install -e .[bench]`; contenders that are not installed are skipped with a message.
+docs/benchmark.json keeps its figures for the parts that are not measured.
 """
 
 import importlib.util
@@ -24,14 +24,14 @@ from typing import Any
 
 from contenders import CONTENDERS, STEPS
 
-from mnist_mlp.cli.arguments import Parser, path, read_or_not, some_of, whole_number
+from mnist_mlp.cli.arguments import Parser, clean_exit, path, some_of, whole_number
 from mnist_mlp.runs import machine
 
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, str(ROOT / "train.py"), "trainer=cpu"]
 PARTS = ("start", "steps", "lab", "logging")
 LABELS = {"keras": "the notebook's pipeline, one step per execution"}
-"""What a reader has to know about a contender beside its title."""
+"""Remarks on contenders, beside their titles."""
 PACKAGES = ("torch", "lightning", "jax", "optax", "keras", "tensorflow-cpu")
 
 
@@ -49,7 +49,7 @@ class Process:
         )
 
     def measure(self, batch: int) -> dict[str, float]:
-        """Ask for the seconds of an optimizer step."""
+        """Let the contender measure an optimizer step; return its answer, with the seconds."""
         assert self.process.stdin
         assert self.process.stdout
         assert self.process.stderr
@@ -57,17 +57,17 @@ class Process:
             print(batch, file=self.process.stdin, flush=True)
             return dict(json.loads(self.process.stdout.readline()))
         except (OSError, ValueError):
-            said = self.process.stderr.read().strip().splitlines()
-            sys.exit(f"benchmark: {self.name} failed: {said[-1] if said else 'without a word'}")
+            errors = self.process.stderr.read().strip().splitlines()
+            sys.exit(f"benchmark: {self.name} failed: {errors[-1] if errors else 'without a message'}")
 
     def end(self) -> None:
-        """Let it go."""
+        """Terminate the process."""
         self.process.kill()
         self.process.communicate()
 
 
 def measure_steps(names: list[str], batches: list[int], rounds: int) -> dict[str, Any]:
-    """Let the contenders take turns; give seconds a step, by contender and batch size, in each round."""
+    """Measure the contenders in turns; return the seconds a step by contender and batch size, for each round."""
     import numpy as np
 
     from mnist_mlp import mnist
@@ -82,12 +82,12 @@ def measure_steps(names: list[str], batches: list[int], rounds: int) -> dict[str
         for number in range(1, rounds + 1):
             for batch in batches:
                 for process in processes:
-                    found = process.measure(batch)
-                    steps[process.name][str(batch)].append(found["seconds"])
-                    if "epoch_seconds" in found:
-                        epochs[str(batch)].append(found["epoch_seconds"])
+                    answer = process.measure(batch)
+                    steps[process.name][str(batch)].append(answer["seconds"])
+                    if "epoch_seconds" in answer:
+                        epochs[str(batch)].append(answer["epoch_seconds"])
                     progress(
-                        f"round {number}, batch {batch:,}, {process.name}: {found['seconds'] * 1e6:,.1f} microseconds"
+                        f"round {number}, batch {batch:,}, {process.name}: {answer['seconds'] * 1e6:,.1f} microseconds"
                     )
         for process in processes:
             process.end()
@@ -95,7 +95,7 @@ def measure_steps(names: list[str], batches: list[int], rounds: int) -> dict[str
 
 
 def table(part: dict[str, Any]) -> str:
-    """Lay out the steps as Markdown."""
+    """Format the times of the steps as a Markdown table."""
     steps, epochs = part["seconds_a_step"], part["seconds_an_epoch_here"]
     batches = list(epochs)
     lines = [
@@ -117,14 +117,14 @@ def table(part: dict[str, Any]) -> str:
 
 
 def described(part: dict[str, Any]) -> str:
-    """Say in a line on what a part was measured, and how often; then what was noted in its record afterwards."""
+    """Return a line on the hardware, the versions and the rounds of a part, and then the notes in its record."""
     versions = ", ".join(f"{package} {version}" for package, version in part["versions"].items())
     measured = f"{part['hardware']}; {versions}; medians of {part['rounds']} rounds."
     return "\n\n".join([measured, *part.get("notes", [])])
 
 
 def timed(command: list[str], until: str | None = None) -> dict[str, float]:
-    """Run a command; give the seconds until it ends, or prints a line with `until`, and its peak memory."""
+    """Run a command; return the seconds until it ends, or prints a line with `until`, and its peak memory."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8")
     assert process.stdout
@@ -145,55 +145,55 @@ def timed(command: list[str], until: str | None = None) -> dict[str, float]:
 
 def measure_start(rounds: int) -> dict[str, Any]:
     """Time what comes before the first optimizer step, and what memory a run takes."""
-    found: dict[str, list[dict[str, float]]] = {}
+    measured: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         run = [*TRAIN, "overwrite=true", f"runs_dir={folder}"]
         commands: dict[str, tuple[list[str], str | None]] = {
             "import hydra": ([sys.executable, "-c", "import hydra"], None),
             "train.py --help": ([*TRAIN, "--help"], None),
             "import torch, lightning": ([sys.executable, "-c", "import torch, lightning"], None),
-            "first optimizer step, and its validation": ([*run, "epochs=1", "data.steps_per_epoch=1"], "epoch 1/1"),
+            "first optimizer step, and its validation": ([*run, "epochs=1", "data.steps_per_epoch=1"], " 1/1 "),
             "the baseline": (run, None),
         }
         for number in range(1, rounds + 1):
             for name, (command, until) in commands.items():
-                found.setdefault(name, []).append(timed(command, until))
-                progress(f"round {number}, {name}: {found[name][-1]['seconds']:.2f} s")
-    return {"commands": found}
+                measured.setdefault(name, []).append(timed(command, until))
+                progress(f"round {number}, {name}: {measured[name][-1]['seconds']:.2f} s")
+    return {"commands": measured}
 
 
 def start_table(part: dict[str, Any]) -> str:
-    """Lay out the start as Markdown."""
+    """Format the times of the start as a Markdown table."""
     lines = ["| from the start of the process to the end of | seconds | peak memory, MB |", "|---|---:|---:|"]
-    for name, found in part["commands"].items():
-        seconds = statistics.median(each["seconds"] for each in found)
-        megabytes = statistics.median(each["megabytes"] for each in found)
+    for name, measured in part["commands"].items():
+        seconds = statistics.median(each["seconds"] for each in measured)
+        megabytes = statistics.median(each["megabytes"] for each in measured)
         lines.append(f"| {name} | {seconds:.2f} | {megabytes:,.0f} |")
     return "\n".join([*lines, "", described(part)])
 
 
 def measure_lab(rounds: int) -> dict[str, Any]:
-    """Time the ten questions as the notebook ran them: a process each, one seed, five epochs, start-up included."""
-    found: dict[str, list[float]] = {}
+    """Time the ten questions as the notebook ran them: one seed, five epochs, each in a process, start-up included."""
+    seconds: dict[str, list[float]] = {}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             for question in (f"q{number:02}" for number in range(1, 11)):
                 command = [*TRAIN, f"question={question}", "seed=0", f"runs_dir={folder}"]
-                found.setdefault(question, []).append(timed(command)["seconds"])
-                progress(f"{question}: {found[question][-1]:.1f} s")
-    return {"seconds": found}
+                seconds.setdefault(question, []).append(timed(command)["seconds"])
+                progress(f"{question}: {seconds[question][-1]:.1f} s")
+    return {"seconds": seconds}
 
 
 def lab_table(part: dict[str, Any]) -> str:
-    """Lay out the lab as Markdown."""
+    """Format the times of the lab as a Markdown table."""
     questions = part["seconds"]
-    whole = [sum(seconds) for seconds in zip(*questions.values(), strict=True)]
+    totals = [sum(seconds) for seconds in zip(*questions.values(), strict=True)]
     return "\n".join(
         [
             "| the lab, one seed | " + " | ".join(questions) + " | all |",
             "|---|" + "---:|" * (len(questions) + 1),
             "| seconds | "
-            + " | ".join(f"{statistics.median(seconds):.1f}" for seconds in [*questions.values(), whole])
+            + " | ".join(f"{statistics.median(seconds):.1f}" for seconds in [*questions.values(), totals])
             + " |",
             "",
             described(part),
@@ -208,29 +208,28 @@ LOGGING = {
 
 
 def measure_logging(rounds: int) -> dict[str, Any]:
-    """Time whole runs of the baseline network, the test included, in one process that is warm, taking turns."""
+    """Time complete runs of the baseline network, tests included, in turns in a single process that is warmed up."""
     from mnist_mlp.cli.train import training_function
-    from mnist_mlp.config.compose import compose, composing, labelled
+    from mnist_mlp.config.compose import compose_run, composing
 
     train = training_function()
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in LOGGING}
+    seconds_a_run: dict[str, dict[str, list[float]]] = {name: {} for name in LOGGING}
     with tempfile.TemporaryDirectory() as folder, composing():
         for number in range(rounds + 1):
             for batch, (name, overrides) in product(("100", "10000"), LOGGING.items()):
                 job = ["trainer=cpu", f"batch={batch}", f"runs_dir={folder}", "overwrite=true", *overrides]
-                composed = compose(job)
-                config = labelled(composed, composed.hydra)
+                config = compose_run(job)
                 started = time.perf_counter()
                 train(config, show=False)
                 seconds = time.perf_counter() - started
                 if number:  # the first round warms up
-                    found[name].setdefault(batch, []).append(seconds)
+                    seconds_a_run[name].setdefault(batch, []).append(seconds)
                     progress(f"round {number}, batch {batch}, {name}: {seconds:.3f} s")
-    return {"seconds_a_run": found}
+    return {"seconds_a_run": seconds_a_run}
 
 
 def logging_table(part: dict[str, Any]) -> str:
-    """Lay out what logging costs as Markdown."""
+    """Format the cost of logging as a Markdown table."""
     (nothing, without), *others = part["seconds_a_run"].items()
     titles = [f"batch {int(batch):,}" for batch in without]
     lines = [f"| seconds a run of five epochs | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
@@ -252,31 +251,31 @@ MEASURES = {"start": measure_start, "lab": measure_lab, "logging": measure_loggi
 
 
 def progress(line: str) -> None:
-    """Tell someone who waits."""
+    """Print a line on standard error."""
     print(line, file=sys.stderr)
 
 
 def installed(name: str) -> bool:
-    """Say whether a contender can run; one that cannot is named."""
+    """Whether the packages of a contender are installed; if not, print a line."""
     missing = [package for package in CONTENDERS[name].needs if importlib.util.find_spec(package) is None]
     if missing:
-        progress(f"{name} is skipped: {missing[0]} is not installed; pip install -e .[bench]")
+        progress(f"skipping {name}: {missing[0]} is not installed; pip install -e .[bench]")
     return not missing
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of what is measured and installed."""
-    found = {}
+    """Return the versions of the measured packages that are installed."""
+    installed_versions = {}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed_versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed_versions
 
 
 def main() -> None:
-    """Read the command line, measure, print and write."""
+    """Parse the command line, measure, print the tables and write the record."""
     batches, names = tuple(map(str, STEPS)), tuple(CONTENDERS)
     parser = Parser.of(__doc__)
     parser.add_argument("--rounds", type=whole_number, default=5)
@@ -287,7 +286,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = arguments.out / "benchmark.json"
-    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    parts: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     measured_on = {
         "hardware": f"{machine.processor()}, {os.cpu_count()} cores",
         "versions": versions(),
@@ -299,13 +298,13 @@ def main() -> None:
             measured = measure_steps(contenders, [int(batch) for batch in arguments.batches], arguments.rounds)
         else:
             measured = MEASURES[part](arguments.rounds)
-        found[part] = {**measured_on, **measured}
-        print(f"\n{LAYOUTS[part](found[part])}", flush=True)
-    record.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    tables = [LAYOUTS[part](found[part]) for part in PARTS if part in found]
+        parts[part] = {**measured_on, **measured}
+        print(f"\n{LAYOUTS[part](parts[part])}", flush=True)
+    record.write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
+    tables = [LAYOUTS[part](parts[part]) for part in PARTS if part in parts]
     record.with_suffix(".md").write_text("\n\n".join(tables) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    with read_or_not():
+    with clean_exit():
         main()

@@ -1,8 +1,8 @@
-"""The contenders of benchmark.py, each written as its own experts would, and the process in which one serves.
+"""The contenders of benchmark.py, each as experts in it would write it, and the process in which one runs.
 
     python scripts/dev/contenders.py jax mnist.npz
 
-A line of the standard input with a batch size asks for a measurement; a line of JSON answers.
+For each line of standard input with a batch size, it measures and prints a line of JSON.
 """
 
 import json
@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 STEPS = {1: 2000, 25: 1080, 100: 540, 10_000: 5}
-"""Optimizer steps of one measurement, by batch size, for those contenders whose epoch takes too long."""
+"""Optimizer steps in a measurement, by batch size, for contenders whose epochs are too long."""
 PASSES = {1: 1, 25: 1, 100: 1, 10_000: 4}
-"""Measurements in a row, of which the fastest counts: five steps of 10,000 are over before the processor is warm."""
+"""Consecutive measurements, of which the fastest counts: five steps of 10,000 end before the processor speeds up."""
 ROWS = 54_000
 SIZES = [784, 200, 200, 10]
 
 Measure = Callable[[], float]
-"""Takes some optimizer steps, and gives the seconds for each."""
+"""Takes some optimizer steps, and returns the mean seconds of one."""
 
 
 class Here:
-    """This project as train.py runs it, with TensorBoard and checkpoints: the steps of an epoch, and whole epochs."""
+    """This project as train.py runs it, with TensorBoard and checkpoints: the steps of an epoch, and full epochs."""
 
     title = "**this project**"
     needs = ("torch", "lightning")
@@ -38,20 +38,19 @@ class Here:
 
     def prepare(self, batch: int) -> Measure:
         """Compose the run."""
-        from mnist_mlp.config.compose import compose, composing, labelled
+        from mnist_mlp.config.compose import compose_run, composing
 
         overrides = ["epochs=3", f"batch={batch}", "trainer=cpu", f"runs_dir={self.folder.name}"]
         if batch == 10_000:
-            overrides.append("data.steps_per_epoch=5")  # whole batches, as the others have them
+            overrides.append("data.steps_per_epoch=5")  # only full batches, as for the others
         with composing():
-            composed = compose(overrides)
-            self.config = labelled(composed, composed.hydra)
+            self.config = compose_run(overrides)
         self.config.callbacks["clock"] = {"_target_": f"{__name__}.clock"}
         steps = self.config.data.steps_per_epoch or ROWS // batch
         return lambda: self.train() / steps
 
     def train(self) -> float:
-        """Train anew; give the seconds of an epoch's steps."""
+        """Train again from the start; return the seconds of an epoch's steps."""
         from mnist_mlp.training import train
 
         self.config.overwrite = True
@@ -71,7 +70,7 @@ CLOCK: list[float] = []
 
 
 def clock() -> Any:
-    """A callback that notes the seconds from the beginning of an epoch to that of its validation."""
+    """Make a callback that records the seconds from the start of an epoch to the start of its validation."""
     from lightning.pytorch.callbacks import Callback
 
     class Clock(Callback):
@@ -85,7 +84,7 @@ def clock() -> Any:
 
 
 class PlainLightning:
-    """The plain recipe: DataLoader over a TensorDataset, torchmetrics, self.log at each step."""
+    """The usual way: a DataLoader over a TensorDataset, torchmetrics, and self.log at each step."""
 
     title = "plain Lightning"
     needs = ("torch", "lightning", "torchmetrics")
@@ -133,7 +132,7 @@ class PlainLightning:
 
         def measure() -> float:
             with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # on the number of workers, of which none is the fastest
+                warnings.simplefilter("ignore")  # about the number of workers; zero is the fastest
                 module = Classifier()
                 trainer = lightning.Trainer(
                     accelerator="cpu",
@@ -150,7 +149,7 @@ class PlainLightning:
 
 
 class PlainTorch:
-    """A loop over index_select with Adam(fused=True), the images already floating-point numbers in memory."""
+    """A loop over index_select with Adam(fused=True), with the images in memory as floating-point numbers."""
 
     title = "plain PyTorch"
     needs = ("torch",)
@@ -186,7 +185,7 @@ class PlainTorch:
 
 
 class Keras:
-    """Keras on TensorFlow, fed by the notebook's tf.data pipeline."""
+    """Keras on TensorFlow, with the notebook's tf.data pipeline."""
 
     title = "Keras on TensorFlow"
     needs = ("keras", "tensorflow")
@@ -224,7 +223,7 @@ class Keras:
             .repeat()
         )
         ends: list[float] = []
-        # What filling the shuffle buffer takes is in the first steps, and not counted.
+        # Filling the shuffle buffer is part of the first step, which is not counted.
         begin = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: ends.append(time.perf_counter()))
 
         def measure() -> float:
@@ -321,18 +320,18 @@ def load(data: Path) -> Any:
 
 
 def serve(name: str, data: Path) -> None:
-    """Answer until the standard input ends."""
+    """Measure until standard input ends."""
     contender = CONTENDERS[name](data)
     measures: dict[int, Measure] = {}
     for line in sys.stdin:
         batch = int(line)
         if batch not in measures:
             measures[batch] = contender.prepare(batch)
-            measures[batch]()  # what is compiled or allocated once
+            measures[batch]()  # compiles and allocates
         answer = {"seconds": min(measures[batch]() for _ in range(PASSES[batch]))}
         if isinstance(contender, Here):
             answer["epoch_seconds"] = contender.epoch_seconds
-            measures.clear()  # it holds one configuration at a time
+            measures.clear()  # it has only one configuration at a time
         print(json.dumps(answer), flush=True)
 
 

@@ -1,0 +1,67 @@
+"""Everything this project takes from Hydra's private modules, which any release of Hydra may move. Free of torch.
+
+Hydra's public entries do not serve: `hydra.main` reads `sys.argv` and ends the process by itself, and
+`hydra.initialize_config_dir` knows a single folder of files, where --config-dir adds one.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult
+
+__all__ = ["Hydra", "file_of_option", "get_args_parser", "hydra_of", "split_sweep"]
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Configuration files, of which the first line counts in those too that begin with a byte order mark.
+
+    Hydra keeps this class instead of its own, as it was registered first under the same name.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file."""
+        result = super().load_config(config_path)
+        text = (Path(self.path) / self._normalize_file_name(config_path)).read_text(encoding="utf-8-sig")
+        result.header = self._get_header_dict(text)
+        return result
+
+
+SourcesRegistry.instance().register(FileConfigSource)
+
+
+@contextmanager
+def hydra_of(folder: Path, further: Path | None) -> Iterator[Hydra]:
+    """Initialize Hydra with a folder of configuration files, and a further one whose files hide none of the first."""
+    search_path = create_config_search_path(str(folder))
+    if further is not None:
+        search_path.prepend("command-line", f"file://{further}", SearchPathQuery("schema"))
+    try:
+        yield Hydra.create_main_hydra2("train", search_path)
+    finally:
+        GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = None
+
+
+def split_sweep(overrides: list[Override]) -> list[list[str]]:
+    """List the overrides of each job of a sweep, as Hydra's own sweeper runs them."""
+    (every,) = BasicSweeper.split_arguments(overrides, None)
+    return [list(job) for job in every]
+
+
+def file_of_option(group: str, option: str) -> Path:
+    """Find the file of a group's option, in one of the folders of configuration files."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    return Path(
+        loader.repository.load_config(f"{group}/{option}").path.removeprefix("file://"), group, f"{option}.yaml"
+    )
