@@ -14,11 +14,12 @@ KERAS_ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "betas": [0.9, 
 
 @dataclass(frozen=True)
 class NotebookRun:
-    """A network as the notebook ran it, with the figures it printed: losses in nats, accuracies as fractions.
+    """A network as the notebook ran it, with its printed figures: losses in nats, accuracies as fractions.
 
     Attributes:
         question: q01 to q10.
         ran: hidden, activation, lr, batch and epochs.
+        as_asked: whether it is what the question asks for.
         epochs: of each printed epoch the seconds, loss, accuracy, val_loss and val_accuracy.
         epochs_before: epochs the network had been trained for before those that were printed.
         test: loss and accuracy.
@@ -26,6 +27,7 @@ class NotebookRun:
 
     question: str
     ran: dict[str, Any]
+    as_asked: bool
     epochs: list[dict[str, float]]
     epochs_before: int
     test: dict[str, float]
@@ -42,22 +44,24 @@ def _lab() -> dict[str, Any]:
 
 
 def questions() -> dict[str, dict[str, Any]]:
-    """Give each question's title, what it asks, what the notebook ran and answered."""
+    """Return each question's title, what it asks, what the notebook ran and answered."""
     return _lab()["questions"]
 
 
 def claims() -> dict[str, dict[str, Any]]:
-    """Give what the notebook's answer to each question claims: a kind, a quantity, and a bound as a fraction."""
+    """Return what the notebook's answer to each question claims: a kind, a quantity, and a bound as a fraction."""
     return _lab()["claims"]
 
 
 @cache
 def notebook_runs() -> list[NotebookRun]:
     """List what the notebook ran, a run for each question."""
-    return [
-        NotebookRun(name, asked["ran"], asked["epochs"], asked.get("epochs_before", 0), asked["test"])
-        for name, asked in questions().items()
-    ]
+    runs = []
+    for name, question in questions().items():
+        before = question.get("epochs_before", 0)
+        as_asked = question["ran"] == question["asked"] and not before
+        runs.append(NotebookRun(name, question["ran"], as_asked, question["epochs"], before, question["test"]))
+    return runs
 
 
 def notebook_run_of(config: Config) -> NotebookRun | None:

@@ -22,11 +22,12 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> 
     asked = ["--questions", "q02", "--seeds", "1", "--out", "made"]
     done = script("reproduce.py", *asked, *SHORT, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "run 4 of 4: q02, q02,protocol=notebook,steps_per_epoch=2,epochs=1, seed 0" in done.stdout
+    last = "^job 4/4, about .* left: q02, q02,data=notebook,steps_per_epoch=2,epochs=1, seed 0$"
+    assert re.search(last, done.stdout, re.MULTILINE)
     assert "4 jobs: 4 completed" in done.stdout
     assert done.stdout.splitlines()[-1] == "made/report.html"
     report = (tmp_path / "made" / "report.md").read_text(encoding="utf-8")
-    command = f"python scripts/reproduce.py {' '.join([*asked, *SHORT])}"
+    command = f"mnist-mlp reproduce {' '.join([*asked, *SHORT])}"
     assert f"- command: {command}\n" in report
     assert "| hidden layers 200-200-200 (q02) | notebook | 1 |" in report
     records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/seed0/result.json")}
@@ -36,7 +37,7 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> 
     path.unlink()  # as if it had been stopped there
     again = script("reproduce.py", *asked, *SHORT, folder=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "run 1 of 1: " in again.stdout
+    assert len(re.findall("^job [1-4]/4: ", again.stdout, re.MULTILINE)) == 1
     assert "3 reused" in again.stdout
     assert path.exists()
     assert all(other.stat().st_mtime_ns == before for other, before in records.items() if other != path)
@@ -53,13 +54,13 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--questions", "q1"], "--questions: q1 is none of q01, q02, .*, q10; did you mean q01?"),
-        (["--protocol", "notebok"], "--protocol: notebok is none of mnist, notebook, both; did you mean notebook?"),
+        (["--questions", "q1"], "--questions: q1 is none of q01, q02, .*, q10; did you mean q10?"),
+        (["--protocol", "notebok"], "--protocol: notebok is none of disjoint, notebook, both; did you mean notebook?"),
         (["--language", "sp"], "--language: sp is none of en, es; did you mean es?"),
         (["--seeds", "none"], "--seeds: none is not a whole number of at least 1"),
         (["--sedes", "3"], "--sedes: there is no such option; did you mean --seeds?"),
         (["--", "epoks=3"], "epoks=3: there is no key epoks; did you mean epochs?"),
-        (["--", "seed=3"], "seed=3: the questions, --seeds and the other options set it"),
+        (["--", "seed=3"], "seed=3: set by the questions, --seeds and the other options"),
     ],
     ids=" ".join,
 )
@@ -82,4 +83,4 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     done = script("reproduce.py", "--runs-dir", "file/runs", folder=tmp_path)
     assert done.returncode == 2
-    assert re.fullmatch(r"--runs-dir file/runs: .*/file is not a folder that can be written to\n", done.stderr)
+    assert re.fullmatch(r"--runs-dir file/runs: .*/file is not a writable folder\n", done.stderr)

@@ -69,7 +69,7 @@ def finder(tmp_path: Path) -> Callable[..., Study]:
 
     def study(
         questions: Sequence[str] | None = tuple(DIFFERENCES),
-        protocols: Sequence[str] | None = ("mnist",),
+        protocols: Sequence[str] | None = ("disjoint",),
         seeds: Sequence[int] | None = SEEDS,
         overrides: Sequence[str] = (),
     ) -> Study:
@@ -81,19 +81,19 @@ def finder(tmp_path: Path) -> Callable[..., Study]:
 def test_the_variants_are_the_questions_in_their_order(find: Callable[..., Study]) -> None:
     study = find(["q04", "q01"], ["notebook"])
     assert [(variant.question, variant.name, variant.label) for variant in study.variants] == [
-        ("q04", "baseline", "baseline,protocol=notebook"),
-        ("q04", "q04", "q04,protocol=notebook"),
-        ("q04", "q04_as_run", "q04_as_run,protocol=notebook"),
-        ("q01", "hidden_sizes=50-50", "hidden_sizes=50-50,protocol=notebook"),
-        ("q01", "hidden_sizes=100-100", "hidden_sizes=100-100,protocol=notebook"),
-        ("q01", "baseline", "protocol=notebook"),
-        ("q01", "hidden_sizes=256-256", "hidden_sizes=256-256,protocol=notebook"),
-        ("q01", "hidden_sizes=350-350", "hidden_sizes=350-350,protocol=notebook"),
-        ("q01", "hidden_sizes=512-512", "hidden_sizes=512-512,protocol=notebook"),
+        ("q04", "baseline", "baseline,data=notebook"),
+        ("q04", "q04", "q04,data=notebook"),
+        ("q04", "q04_as_run", "q04_as_run,data=notebook"),
+        ("q01", "hidden_sizes=50-50", "hidden_sizes=50-50,data=notebook"),
+        ("q01", "hidden_sizes=100-100", "hidden_sizes=100-100,data=notebook"),
+        ("q01", "baseline", "data=notebook"),
+        ("q01", "hidden_sizes=256-256", "hidden_sizes=256-256,data=notebook"),
+        ("q01", "hidden_sizes=350-350", "hidden_sizes=350-350,data=notebook"),
+        ("q01", "hidden_sizes=512-512", "hidden_sizes=512-512,data=notebook"),
     ]
     assert study.variants[0].id == study.variants[5].id == study.baselines["notebook"].id
-    assert study.variants[2].changes == ("hidden_sizes=200", "activation=sigmoid")
-    assert study.variants[0].changes == ()
+    assert study.variants[2].changes == {"hidden_sizes": "200", "activation": "sigmoid"}
+    assert study.variants[0].changes == {}
 
 
 def test_a_run_is_found_whatever_label_its_folder_has(find: Callable[..., Study]) -> None:
@@ -123,18 +123,18 @@ def test_each_variant_is_compared_with_the_baseline_by_seed_and_corrected_over_a
 
 
 def test_the_correction_counts_both_protocols(find: Callable[..., Study]) -> None:
-    both = ["mnist", "notebook"]
+    both = ["disjoint", "notebook"]
     record_all(find(protocols=both))
     alone, together = find(), find(protocols=both)
-    variant = alone.of("q06", "mnist")[1]
+    variant = alone.of("q06", "disjoint")[1]
     assert together.compared == 6
     assert together.differences[variant.id].test == alone.differences[variant.id].test
     assert together.differences[variant.id].p > alone.differences[variant.id].p
-    assert together.twin(variant, "notebook").label == "q06,protocol=notebook"
+    assert together.twin(variant, "notebook").label == "q06,data=notebook"
 
 
 def test_a_variant_is_compared_with_the_baseline_of_its_own_protocol(find: Callable[..., Study]) -> None:
-    both = ["mnist", "notebook"]
+    both = ["disjoint", "notebook"]
     record_all(find(protocols=both), shift=0.01)
     study = find(protocols=both)
     for protocol in both:
@@ -143,12 +143,12 @@ def test_a_variant_is_compared_with_the_baseline_of_its_own_protocol(find: Calla
 
 
 def test_only_completed_runs_are_averaged(find: Callable[..., Study]) -> None:
-    variant = find(["q06"]).of("q06", "mnist")[1]
+    variant = find(["q06"]).of("q06", "disjoint")[1]
     record(variant, 0, 0.90)
     record(variant, 1, 0.92)
     record(variant, 2, 0.10, "diverged")
     record(variant, 3, 0.10, "interrupted")
-    found = find(["q06"]).of("q06", "mnist")[1]
+    found = find(["q06"]).of("q06", "disjoint")[1]
     assert (found.summary(on_test).n, found.summary(on_test).mean) == (2, pytest.approx(0.91))
     assert found.summary(on_validation).mean == pytest.approx(0.905)
     assert found.diverged == [2]
@@ -171,12 +171,12 @@ def test_the_table_has_a_row_for_each_run_there_is(find: Callable[..., Study]) -
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     assert rows == [
         {
-            **{"question": "q06", "variant": "baseline", "protocol": "mnist", "seed": 0, "status": "completed"},
+            **{"question": "q06", "variant": "baseline", "protocol": "disjoint", "seed": 0, "status": "completed"},
             **{"val_accuracy": 0.97 - 0.005, "val_loss": 0.1, "test_accuracy": 0.97, "test_loss": 0.08},
             **{"seconds": 3.5, "folder": baseline.id},
         },
         {
-            **{"question": "q06", "variant": "q06", "protocol": "mnist", "seed": 1, "status": "diverged"},
+            **{"question": "q06", "variant": "q06", "protocol": "disjoint", "seed": 1, "status": "diverged"},
             **{"val_accuracy": 0.1 - 0.005, "val_loss": 0.1, "test_accuracy": None, "test_loss": None},
             **{"seconds": 2.0, "folder": variant.id},
         },
@@ -207,16 +207,16 @@ def test_overrides_lead_to_the_runs_that_had_them(find: Callable[..., Study]) ->
     assert find(["q02"]).variants[1].results == {}
     variant = find(["q02"], overrides=short).variants[1]
     assert list(variant.results) == [0]
-    assert variant.changes == ("hidden_sizes=200-200-200",)
+    assert variant.changes == {"hidden_sizes": "200-200-200"}
 
 
 @pytest.mark.parametrize(
     ("given", "line"),
     [
         ({"questions": ["q2"]}, "question q2: it is one of q01, .*; did you mean q02?"),
-        ({"protocols": ["notebok"]}, "protocol notebok: it is one of mnist, notebook; did you mean notebook?"),
-        ({"overrides": ["seed=3"]}, "seed=3: the questions, --seeds and the other options set it"),
-        ({"overrides": ["lr=0.1,0.2"]}, "lr=0.1,0.2: give one value, the same for all runs"),
+        ({"protocols": ["notebok"]}, "protocol notebok: it is one of disjoint, notebook; did you mean notebook?"),
+        ({"overrides": ["seed=3"]}, "seed=3: set by the questions, --seeds and the other options"),
+        ({"overrides": ["lr=0.1,0.2"]}, "lr=0.1,0.2: give a single value, which all runs share"),
         ({"overrides": ["epoks=3"]}, "epoks=3: there is no key epoks; did you mean epochs?"),
         ({"questions": ["q05"], "overrides": ["model=deep5"]}, "q05 .*: activation names 2 .*"),
     ],

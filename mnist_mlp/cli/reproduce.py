@@ -1,11 +1,11 @@
-"""Train what the ten questions compare, and make their report.
+"""Train all runs of the ten questions, and make the report.
 
     mnist-mlp reproduce
-    mnist-mlp reproduce --questions q02,q08 --seeds 3 --protocol mnist
+    mnist-mlp reproduce --questions q02,q08 --seeds 3 --protocol disjoint
     mnist-mlp reproduce --questions q02 -- epochs=10
 
 All runs are trained in this process, on the CPU unless an override such as `-- trainer=auto` says otherwise. Finished
-runs are not trained again, so that the command goes on where it was stopped.
+runs are not trained again: the same command continues after an interruption.
 """
 
 import sys
@@ -16,20 +16,23 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather, with_seed
 from mnist_mlp.runs.launch import problems_of_folder
 from mnist_mlp.runs.sweep import Sweep
-from mnist_mlp.tracking import seed_means as means
+from mnist_mlp.tracking import seed_means
 
-SEEDS = 5  # with three, a paired t-test corrected for 34 comparisons shows the largest differences only
+SEEDS = 5  # with three, a paired t-test corrected for 34 comparisons detects only the largest differences
 
 
 def train(study: Study) -> Sweep:
     """Train every run that is not finished; one that fails does not stop the others."""
     variants = {variant.id: variant for variant in study.variants}.values()
-    sweep = Sweep([with_seed(variant.config, seed) for variant in variants for seed in variant.seeds])
-    waiting = [(variant, seed) for variant in variants for seed in variant.missing]
-    for number, (variant, seed) in enumerate(waiting, start=1):
-        print(f"run {number} of {len(waiting)}: {variant.question}, {variant.label}, seed {seed}", flush=True)
+    jobs = [(variant, seed) for variant in variants for seed in variant.seeds]
+    sweep = Sweep([with_seed(variant.config, seed) for variant, seed in jobs])
+    for number, (variant, seed) in enumerate(jobs, start=1):
+        if seed not in variant.missing:
+            continue
         try:
-            training_function()(with_seed(variant.config, seed))
+            run = training_function()
+            with sweep.job(number, f"{variant.question}, {variant.label}, seed {seed}"):
+                run(sweep.configs[number - 1])
         except Problem as problem:
             print(problem, file=sys.stderr)
         except Exception as error:
@@ -38,26 +41,20 @@ def train(study: Study) -> Sweep:
 
 
 def main() -> None:
-    """Read the command line, train, write the report; exit with status 1 if a run has failed."""
+    """Parse the command line, train and write the report; exit with status 1 if a run has failed."""
     arguments = parser(__doc__, SEEDS).parse_args()
-    on_the_cpu = [] if any(text.startswith("trainer=") for text in arguments.overrides) else ["trainer=cpu"]
-    try:
-        if found := problems_of_folder(arguments.runs_dir):
-            raise Problem(found[0].replace("runs_dir=", "--runs-dir "))
-        asked = (
-            arguments.questions or list(QUESTIONS),
-            protocols_of(arguments) or list(PROTOCOLS),
-            range(arguments.seeds),
-            arguments.runs_dir,
-            (*on_the_cpu, *arguments.overrides),
-        )
-        sweep = train(gather(*asked))
-        print(sweep.table())
-        means.write(sweep.configs)
-        make(gather(*asked), arguments, "reproduce.py")
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    trainer = [] if any(text.startswith("trainer=") for text in arguments.overrides) else ["trainer=cpu"]
+    if problems := problems_of_folder(arguments.runs_dir):
+        raise Problem(problems[0].replace("runs_dir=", "--runs-dir "))
+    selection = (
+        arguments.questions or list(QUESTIONS),
+        protocols_of(arguments) or list(PROTOCOLS),
+        range(arguments.seeds),
+        arguments.runs_dir,
+        (*trainer, *arguments.overrides),
+    )
+    sweep = train(gather(*selection))
+    print(sweep.table())
+    seed_means.write(sweep.configs)
+    make(gather(*selection), arguments, "reproduce")
     sys.exit(0 if sweep.complete else 1)

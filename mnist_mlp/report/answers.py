@@ -29,7 +29,7 @@ class Claim:
     bound: float
 
     def judge(self, low: float, high: float) -> Outcome:
-        """Say whether an interval lies inside the claimed range, outside of it, or across its end."""
+        """Judge whether an interval lies inside the claimed range, outside it, or across its end."""
         bottom, top = {
             "same": (-self.bound, self.bound),
             "not better": (-inf, self.bound),
@@ -51,7 +51,7 @@ class Answers:
         self.baseline = study.baselines[self.protocol]
 
     def answer(self, question: str) -> list[str]:
-        """Say how a question's variants compare with the baseline, and where its target is reached."""
+        """Compare a question's variants with the baseline, and with its target."""
         variants = [each for each in self.study.of(question, self.protocol) if each.changes]
         compared = [each for each in variants if self.study.differences[each.id].test.n > 1]
         everywhere = [each for each in self.study.variants if each.question == question]
@@ -91,7 +91,7 @@ class Answers:
         return self.texts["points"].format(self.words.name(variant), *changes)
 
     def _seeds(self, variant: Variant, seeds: list[int]) -> str:
-        protocol = f", data={variant.protocol}" if len(self.study.protocols) > 1 else ""
+        protocol = f", {variant.protocol}" if len(self.study.protocols) > 1 else ""
         return self.texts["seeds"].format(self.words.name(variant) + protocol, ", ".join(str(seed) for seed in seeds))
 
     def _target(self, variant: Variant, question: str) -> str:
@@ -104,12 +104,12 @@ class Answers:
         return self.texts["target"][self.reached(variant, question)].format(*figures, variant.protocol)
 
     def reached(self, variant: Variant, question: str) -> str:
-        """Say whether the interval of the validation accuracy lies above a question's target, below it, or about it."""
+        """Judge whether the interval of validation accuracy lies above, below or across a question's target."""
         summary, target = variant.summary(on_validation), self.targets[question]
         return "reached" if summary.low >= target else "not reached" if summary.high < target else "open"
 
     def notebook(self, question: str) -> list[str]:
-        """Give the notebook's own answer; say whether what it says about accuracy holds, and why it may not."""
+        """Quote the notebook's answer, judge what it says about accuracy, and explain the difference."""
         variants = self.study.of(question, self.protocol)
         theirs = [each for each in variants if (run := notebook_run_of(each.config)) and run.question == question]
         meant = [each for each in theirs if each.changes] or [each for each in variants if theirs and each.changes]
@@ -158,14 +158,14 @@ class Answers:
         return [self.texts["one_run"].format(apart, number(100 * self.baseline.summary(on_test).deviation))]
 
     def _leak(self, variant: Variant) -> str:
-        notebook, sound = notebook_run_of(variant.config), variant.summary(on_validation)
+        notebook, disjoint = notebook_run_of(variant.config), variant.summary(on_validation)
         assert notebook is not None
         printed = notebook.epochs[-1]["val_accuracy"]
-        figures = number(100 * printed), percent(sound)
+        figures = number(100 * printed), percent(disjoint)
         if self.protocol == "notebook":
             return ""
         if "notebook" not in self.study.protocols:
-            return self.texts["leaked_alone"].format(*figures) if sound.high < printed else ""
+            return self.texts["leaked_alone"].format(*figures) if disjoint.high < printed else ""
         leaking = self.study.twin(variant, "notebook")
         shown = compare(leaking.values(on_validation), variant.values(on_validation)).low > 0
         return self.texts["leaked"].format(*figures, percent(leaking.summary(on_validation))) if shown else ""

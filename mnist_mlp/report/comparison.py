@@ -1,7 +1,6 @@
-"""A table of configurations: what the runs there are say of each, in the mean over its seeds. Free of torch."""
+"""A table of configurations, with the means over their runs. Free of torch."""
 
 import shlex
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -19,7 +18,7 @@ HEADER = ("command", "n", "parameters", "validation %", "lowest", "test %", "low
 
 
 def find(lines: Sequence[str], runs_dir: str) -> dict[str, list[Result]]:
-    """Give the completed runs of configurations, in the order of their seeds.
+    """Return the completed runs of configurations, in the order of their seeds.
 
     Args:
         lines: overrides of train.py's command line, those of a configuration in one string.
@@ -35,8 +34,8 @@ def find(lines: Sequence[str], runs_dir: str) -> dict[str, list[Result]]:
 def markdown(found: Mapping[str, list[Result]]) -> str:
     """Tabulate configurations in Markdown, with a row for each.
 
-    The validation is that of the last epoch; ± is half the 95% t-interval of a mean; lowest is the worst seed's;
-    minutes are those of a run's epochs, in the mean. The test is left empty where there is none.
+    Validation accuracy is of the last epoch; ± is half the 95% t-interval of a mean; lowest is of the worst seed;
+    minutes are a mean per run. Test accuracy is empty for runs that were not tested.
     """
     ruler = ["---", *["---:"] * (len(HEADER) - 1)]
     rows = [[f"`python train.py {line}`", *_cells(results)] for line, results in found.items()]
@@ -69,14 +68,14 @@ def _runs_of(line: str, runs_dir: str) -> list[Result]:
         overrides = shlex.split(line)
     except ValueError as error:
         raise Problem(f"{line}: {error}") from error
-    launch = check(Namespace(overrides=[*overrides, f"runs_dir={runs_dir}"], multirun=False))
+    launch = check([*overrides, f"runs_dir={runs_dir}"])
     if launch.problems:
         raise Problem("\n".join(launch.problems))
     if launch.sweeps or any(override.startswith("seed=") for override in overrides):
-        raise Problem(f"{line}: a row is one configuration, with the seeds there are; give one argument for each row")
+        raise Problem(f"{line}: an argument is one configuration and makes one row, over all its seeds")
     results = completed(Run(launch.configs[0]).folder.parent).values()
     if not results:
-        raise Problem(f"{line}: there are no completed runs of it in {runs_dir}")
+        raise Problem(f"{line}: no completed runs in {runs_dir}")
     return sorted(results, key=lambda result: result.seed)
 
 

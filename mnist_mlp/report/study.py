@@ -1,27 +1,14 @@
-"""A study: the questions' variants with the runs there are, and how each differs from the baseline. Free of torch."""
+"""A study: the variants of the questions with their runs, compared with the baseline. Free of torch."""
 
 import logging
 import math
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
-from mnist_mlp.config.checks import problems
-from mnist_mlp.config.compose import (
-    CONF,
-    compose,
-    composing,
-    jobs,
-    problem_of_composition,
-    question_of,
-    reference,
-    typed,
-)
+from mnist_mlp.config.compose import CONF, compose_run, composing, jobs, reference
 from mnist_mlp.config.identity import differences, identity, label
 from mnist_mlp.config.overrides import parse
 from mnist_mlp.config.schema import Config
@@ -35,15 +22,15 @@ from mnist_mlp.statistics import Comparison, Summary, Verdict, compare, holm, su
 log = logging.getLogger(__name__)
 
 QUESTIONS = tuple(sorted(path.stem for path in (CONF / "question").glob("*.yaml")))
-PROTOCOLS = ("mnist", "notebook")
-"""The options of the group `data`, the sound one first."""
+PROTOCOLS = {"disjoint": "mnist", "notebook": "notebook"}
+"""The option of the group `data` that selects each."""
 
 COLUMNS = [
     *("question", "variant", "protocol", "seed", "status", "val_accuracy", "val_loss", "test_accuracy", "test_loss"),
     *("seconds", "folder"),
 ]
 OWN = ("question", "experiment", "seed", "data", "data.protocol", "data.seed", "runs_dir", "overwrite")
-"""Keys that a study sets itself."""
+"""The keys that a study itself sets."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +38,21 @@ class Variant:
     """A configuration that a question compares, with its runs.
 
     Attributes:
-        protocol: mnist or notebook, as in `data=`.
-        name: the run folder's label without the protocol, so that it is the same under both.
+        protocol: disjoint or notebook.
+        experiment: whose configuration it is, or a variation of; None if it is a variation of the baseline.
+        name: the experiment with what differs from it, the same under both protocols.
         config: as composed, with the first of the seeds.
-        changes: what differs from the baseline, as `key=value`; empty for the baseline itself.
-        seeds: those that are asked for.
-        results: the records there are of these seeds, whatever their status.
+        changes: values that differ from the baseline's, by key; empty for the baseline itself.
+        seeds: the requested ones.
+        results: the records of these seeds, whatever their status.
     """
 
     question: str
     protocol: str
+    experiment: str | None
     name: str
     config: Config
-    changes: tuple[str, ...]
+    changes: dict[str, str]
     seeds: tuple[int, ...]
     results: dict[int, Result]
 
@@ -89,16 +78,16 @@ class Variant:
 
     @property
     def missing(self) -> list[int]:
-        """The seeds without a run that ended by itself."""
+        """The seeds without a finished run."""
         return [seed for seed in self.seeds if seed not in self.completed and seed not in self.diverged]
 
-    def asked(self, seeds: Sequence[int]) -> "Variant":
-        """Give the variant with these seeds, and what there is of them."""
+    def with_seeds(self, seeds: Sequence[int]) -> "Variant":
+        """Return the variant with these seeds and their results."""
         there = {seed: self.results[seed] for seed in seeds if seed in self.results}
         return replace(self, seeds=tuple(seeds), results=there)
 
     def values(self, of: Callable[[Result], float]) -> dict[int, float]:
-        """Give a figure of each completed run, by seed."""
+        """Return a figure of each completed run, by seed."""
         return {seed: of(result) for seed, result in self.completed.items()}
 
     def summary(self, of: Callable[[Result], float]) -> Summary:
@@ -107,20 +96,20 @@ class Variant:
 
 
 def on_test(result: Result) -> float:
-    """Give a completed run's test accuracy as a fraction."""
+    """Return a completed run's test accuracy as a fraction."""
     assert result.test is not None
     return result.test["accuracy"]
 
 
 def on_validation(result: Result) -> float:
-    """Give the validation accuracy of the last epoch as a fraction."""
+    """Return the validation accuracy of the last epoch as a fraction."""
     accuracy = result.epochs[-1].val_accuracy
     assert accuracy is not None
     return accuracy
 
 
 def seconds(result: Result) -> float:
-    """Give the time of all epochs, in seconds."""
+    """Return the time of all epochs, in seconds."""
     return result.fit_seconds
 
 
@@ -141,7 +130,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Study:
-    """What the runs say of some questions under some protocols.
+    """Some questions under some protocols, with their runs.
 
     Attributes:
         variants: of each question, first under one protocol, then under the other, in the question's order.
@@ -184,13 +173,13 @@ class Study:
         return next(each for each in there if (each.protocol, each.changes) == (protocol, variant.changes))
 
     def results(self) -> Iterator[Result]:
-        """Give every record once."""
+        """Return every record once."""
         distinct = {variant.id: variant for variant in self.variants}
         for variant in distinct.values():
             yield from variant.results.values()
 
     def table(self) -> pd.DataFrame:
-        """Tabulate the runs there are, one row a run and question: losses in nats, accuracies as fractions, seconds."""
+        """Tabulate the runs, one row per run and question: losses in nats, accuracies as fractions, seconds."""
         rows = []
         for variant in self.variants:
             for seed, result in variant.results.items():
@@ -211,110 +200,111 @@ def gather(
     """Find the runs of some questions.
 
     Args:
-        questions: q01 to q10; None takes those of which there are runs, the baseline's aside.
-        protocols: mnist or notebook; None takes those of which there are runs, and mnist if there are none.
-        seeds: None takes those found, for each protocol.
+        questions: q01 to q10; None takes those with runs other than the baseline's.
+        protocols: disjoint or notebook; None takes those that have runs, and disjoint if none has.
+        seeds: None takes all that have runs, for each protocol.
         runs_dir: the folder of the runs.
-        overrides: more of the command line that trained the runs, the same for all.
+        overrides: further ones with which all runs were trained.
 
     Raises:
         Problem: a name is unknown, or the overrides cannot be composed.
     """
-    for kind, names, known in (("question", questions, QUESTIONS), ("protocol", protocols, PROTOCOLS)):
+    for kind, names, known in (("question", questions, QUESTIONS), ("protocol", protocols, tuple(PROTOCOLS))):
         for name in names or ():
             if name not in known:
                 raise Problem(f"{kind} {name}: it is one of {', '.join(known)}{nearest(name, known)}")
     for text in overrides:
         if text.partition("=")[0].lstrip("+~") in OWN:
-            raise Problem(f"{text}: the questions, --seeds and the other options set it")
+            raise Problem(f"{text}: set by the questions, --seeds and the other options")
     baseline = ["experiment=baseline", "seed=0", *overrides]
     with composing():
         for text in overrides:
             override, _ = parse(text)
             if override and override.is_sweep_override():
-                raise Problem(f"{text}: give one value, the same for all runs")
-        if wrong := check(Namespace(overrides=list(overrides), multirun=False)).problems:
+                raise Problem(f"{text}: give a single value, which all runs share")
+        if wrong := check(overrides).problems:
             raise Problem("\n".join(wrong))
-        try:
-            asked = {name: jobs([f"question={name}", "seed=0", *overrides], False) for name in questions or QUESTIONS}
-            finder = Finder(runs_dir, seeds)
-            baselines = {name: finder.variant("", name, baseline) for name in protocols or PROTOCOLS}
-            variants = [
-                finder.variant(name, protocol, job)
-                for protocol in baselines
-                for name, its_jobs in asked.items()
-                for job in its_jobs
-            ]
-        except (HydraException, OmegaConfBaseException) as error:
-            raise Problem(problem_of_composition(error)) from error
+        asked = {name: jobs([f"question={name}", "seed=0", *overrides], False) for name in questions or QUESTIONS}
+        finder = Finder(runs_dir, seeds)
+        baselines = {name: finder.variant("", name, baseline) for name in protocols or PROTOCOLS}
+        variants = [
+            finder.variant(name, protocol, job)
+            for protocol in baselines
+            for name, its_jobs in asked.items()
+            for job in its_jobs
+        ]
     for record in sorted(finder.damaged):
-        log.warning("%s is corrupt or of another version: left out; the command that trained it does so again", record)
+        log.warning(
+            "%s is corrupt or made by another version, ignored; the command that trained it trains it again", record
+        )
     distinct = {(each.question, each.id): each for each in variants}
     variants = [
-        replace(each, changes=tuple(differences(each.config, baselines[each.protocol].config)))
-        for each in distinct.values()
+        replace(each, changes=differences(each.config, baselines[each.protocol].config)) for each in distinct.values()
     ]
     there = [each for each in variants if each.changes and each.results]
-    protocols = protocols or [name for name in PROTOCOLS if any(each.protocol == name for each in there)] or ["mnist"]
+    protocols = (
+        protocols or [name for name in PROTOCOLS if any(each.protocol == name for each in there)] or ["disjoint"]
+    )
     questions = questions or [name for name in QUESTIONS if any(each.question == name for each in there)]
-    shown = [each for each in variants if each.protocol in protocols and each.question in questions]
-    if seeds is None:  # a seed that one variant has is asked of all
+    selected = [each for each in variants if each.protocol in protocols and each.question in questions]
+    if seeds is None:  # a seed that one variant has is expected of all
         for protocol in protocols:
             found = sorted(
-                {seed for each in shown if each.protocol == protocol and each.changes for seed in each.results}
+                {seed for each in selected if each.protocol == protocol and each.changes for seed in each.results}
             )
-            baselines[protocol] = baselines[protocol].asked(found)
-            shown = [each.asked(found) if each.protocol == protocol else each for each in shown]
-    shown.sort(key=lambda each: (questions.index(each.question), protocols.index(each.protocol)))
-    return Study(tuple(questions), tuple(protocols), tuple(shown), {name: baselines[name] for name in protocols})
+            baselines[protocol] = baselines[protocol].with_seeds(found)
+            selected = [each.with_seeds(found) if each.protocol == protocol else each for each in selected]
+    selected.sort(key=lambda each: (questions.index(each.question), protocols.index(each.protocol)))
+    return Study(tuple(questions), tuple(protocols), tuple(selected), {name: baselines[name] for name in protocols})
 
 
 def with_seed(config: Config, seed: int) -> Config:
-    """Give the same configuration with another seed."""
+    """Return the same configuration with another seed."""
     return replace(config, seed=seed, data=replace(config.data, seed=seed))
 
 
 class Finder:
-    """Finds the runs of jobs; a job that several questions have is composed once.
+    """Finds the runs of jobs, composing a job that several questions share only once.
 
     Args:
-        seeds: None finds all there are.
+        seeds: None finds all.
 
     Attributes:
-        damaged: records that could not be read.
+        damaged: the unreadable records.
     """
 
     def __init__(self, runs_dir: str, seeds: Sequence[int] | None) -> None:
         self.runs_dir = runs_dir
         self.seeds = seeds
-        self.found: dict[tuple[str, ...], Variant] = {}
+        self.variants: dict[tuple[str, ...], Variant] = {}
         self.damaged: set[Path] = set()
 
     def variant(self, question: str, protocol: str, job: list[str]) -> Variant:
-        """Find the runs of a question's job under a protocol, what it changes left open."""
+        """Find the runs of a question's job under a protocol; `gather` adds the changes."""
         own = [text for text in job if not text.startswith("question=")]
-        key = (f"data={protocol}", *sorted(own))
-        if key not in self.found:
-            self.found[key] = self._find(protocol, [*own, key[0]])
-        found = self.found[key]
-        chosen = found.config.chosen | {"question": question_of(found.config.name or "", question)}
+        key = (f"data={PROTOCOLS[protocol]}", *sorted(own))
+        if key not in self.variants:
+            self.variants[key] = self._find(protocol, [*own, key[0]])
+        found = self.variants[key]
+        chosen = dict(found.config.chosen)
+        if chosen["question"] == "none":  # it is the question's that launches it
+            chosen["question"] = question
         return replace(found, question=question, config=replace(found.config, chosen=chosen))
 
     def _find(self, protocol: str, job: list[str]) -> Variant:
-        experiment = next((text.partition("=")[2] for text in job if text.startswith("experiment=")), None)
-        composed, usual = compose(job), reference(experiment)
-        config = replace(typed(composed), runs_dir=self.runs_dir)
-        if wrong := problems(config):
-            raise Problem(f"{' '.join(job)}: {wrong[0]}")
-        sound = replace(config, data=replace(config.data, protocol="disjoint"))
-        name, config.name = label(sound, usual), label(config, usual)
-        config.chosen = {"model": composed.hydra.runtime.choices["model"]}
+        try:
+            config = replace(compose_run(job), runs_dir=self.runs_dir)
+        except Problem as problem:
+            raise Problem(f"{' '.join(job)}: {problem}") from problem
+        experiment = config.chosen["experiment"] if config.chosen["experiment"] not in ("none", "baseline") else None
+        changes = differences(config, reference(experiment))
+        name = label(experiment, {key: value for key, value in changes.items() if key != "protocol"})
         seeds = _seeds_of(config) if self.seeds is None else self.seeds
         runs = {seed: Run(with_seed(config, seed)) for seed in seeds}
         results = {seed: result for seed, run in runs.items() if (result := run.result()) is not None}
         records = {run.folder / RECORD for seed, run in runs.items() if seed not in results}
         self.damaged |= {record for record in records if record.exists()}
-        return Variant("", protocol, name, config, (), tuple(seeds), results)
+        return Variant("", protocol, experiment, name, config, {}, tuple(seeds), results)
 
 
 def _seeds_of(config: Config) -> list[int]:

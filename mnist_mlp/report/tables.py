@@ -32,7 +32,7 @@ class Tables:
         return Table(header, [list(row.values()) for row in rows], text, columns.index("variant"))
 
     def cells(self, variant: Variant) -> dict[str, str]:
-        """Give what the tables say of a variant, by column."""
+        """Return what the tables say of a variant, by column."""
         difference, notebook = self.study.differences.get(variant.id), notebook_run_of(variant.config)
         return {
             "question": variant.question[1:].lstrip("0"),
@@ -73,18 +73,18 @@ class Tables:
 
     def leak(self) -> Table:
         """Set the protocols side by side."""
-        variants = [each for each in self.study.variants if each.protocol == "mnist"]
-        distinct = {each.id: each for each in [self.study.baselines["mnist"], *variants]}
+        variants = [each for each in self.study.variants if each.protocol == "disjoint"]
+        distinct = {each.id: each for each in [self.study.baselines["disjoint"], *variants]}
         rows = []
-        for sound in distinct.values():
-            leaking, cells = self.study.twin(sound, "notebook"), self.cells(sound)
+        for disjoint in distinct.values():
+            leaking, cells = self.study.twin(disjoint, "notebook"), self.cells(disjoint)
             row = {
                 "variant": cells["variant"],
-                "validation_mnist": cells["validation"],
+                "validation_disjoint": cells["validation"],
                 "validation_notebook": percent(leaking.summary(on_validation)),
-                "leak": points(compare(leaking.values(on_validation), sound.values(on_validation))),
+                "leak": points(compare(leaking.values(on_validation), disjoint.values(on_validation))),
                 "notebook_validation": cells["notebook_validation"],
-                "test_mnist": cells["test"],
+                "test_disjoint": cells["test"],
                 "test_notebook": percent(leaking.summary(on_test)),
             }
             rows.append(row)

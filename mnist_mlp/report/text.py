@@ -8,6 +8,7 @@ from typing import Any
 
 from mnist_mlp import lab
 from mnist_mlp.config.schema import Config
+from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.report.study import Variant
 from mnist_mlp.runs.record import Result
 from mnist_mlp.statistics import Comparison, Summary
@@ -58,30 +59,30 @@ class Words:
         self.questions = lab.questions() | self.texts["questions"]
 
     def about(self, question: str) -> dict[str, str]:
-        """Give a question's title, what it asks, and the notebook's answer."""
+        """Return a question's title, what it asks, and the notebook's answer."""
         return self.questions.get(question, {"title": question, "asks": "", "answer": ""})
 
     def heading(self, question: str) -> str:
-        """Give a question's number and title."""
+        """Return a question's number and title."""
         return f"{question[1:].lstrip('0')}. {self.about(question)['title']}"
 
     def name(self, variant: Variant, in_table: bool = False) -> str:
         """Name a variant by what it changes, in a table with its experiment's name."""
         if not variant.changes:
             return self.texts["baseline_name"]
-        changed = [change.partition("=") for change in variant.changes]
-        text = ", ".join(f"{self.texts['words'].get(word, word)} {value}" for word, _, value in changed)
-        experiment = variant.name.split(",")[0]
-        if in_table and "=" not in experiment:
-            return f"{text} ({experiment})"
-        return f"{text} {self.texts['as_run']}" if experiment.endswith("_as_run") else text
+        text = ", ".join(f"{self.texts['words'].get(word, word)} {value}" for word, value in variant.changes.items())
+        if in_table:
+            return f"{text} ({variant.experiment})" if variant.experiment else text
+        run = lab.notebook_run_of(variant.config)
+        return text if run is None or run.as_asked else f"{text} {self.texts['as_run']}"
 
     def network(self, config: Config) -> str:
         """Describe a configuration."""
-        sizes = "-".join(str(size) for size in (784, *config.model.hidden_sizes, 10))
+        sizes = "-".join(str(size) for size in (PIXELS, *config.model.hidden_sizes, DIGITS))
         optimizer = config.optimizer["_target_"].rsplit(".", 1)[-1]
+        epochs = self.texts["epochs"][config.epochs > 1].format(config.epochs)
         return self.texts["network"].format(
-            sizes, config.model.activation, optimizer, f"{config.optimizer['lr']:g}", config.batch, config.epochs
+            sizes, config.model.activation, optimizer, f"{config.optimizer['lr']:g}", config.batch, epochs
         )
 
     def hardware(self, result: Result) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from mnist_mlp import files
 from mnist_mlp.report.answers import VERDICTS, Answers
 from mnist_mlp.report.figures import Pictures
 from mnist_mlp.report.study import Study
@@ -18,14 +19,15 @@ def write(study: Study, folder: Path, command: str, language: str = "en") -> Non
     """Write report.md, report.html, results.csv and figures/ into a folder.
 
     Args:
-        command: what the reader types to make the report anew.
+        command: makes the report again.
         language: en or es.
 
     Raises:
         OSError: the folder cannot be written to.
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    study.table().to_csv(folder / "results.csv", index=False)
+    with files.replacing(folder / "results.csv") as partial:
+        study.table().to_csv(partial, index=False)
     words = Words(language)
     tables, answers, pictures = Tables(study, words), Answers(study, words), Pictures(study, words)
     overview = pictures.overview()
@@ -43,7 +45,7 @@ def write(study: Study, folder: Path, command: str, language: str = "en") -> Non
         for question in study.questions
     ]
     for picture in [overview, *(picture for section in sections for picture in section["pictures"])]:
-        (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+        files.write(folder / "figures" / f"{picture.name}.png", picture.png)
     for kind, finalize in (("md", None), ("html", unbroken)):
         templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(str(resources.files("mnist_mlp.report") / "templates")),
@@ -64,11 +66,11 @@ def write(study: Study, folder: Path, command: str, language: str = "en") -> Non
             facts=facts(study, words, command),
             marks={words.texts["verdicts"][verdict]: verdict for verdict in VERDICTS[:2]},
         )
-        (folder / f"report.{kind}").write_text(text.rstrip() + "\n", encoding="utf-8")
+        files.write(folder / f"report.{kind}", text.rstrip() + "\n")
 
 
 def notes(study: Study, words: Words) -> list[str]:
-    """Say what the reader has to know before the first table."""
+    """Return what the reader has to know before the first table."""
     return [
         words.texts["baseline"].format(words.network(study.baselines[study.protocols[0]].config)),
         *(words.texts["protocols"][protocol] for protocol in study.protocols),
@@ -76,7 +78,7 @@ def notes(study: Study, words: Words) -> list[str]:
 
 
 def facts(study: Study, words: Words, command: str) -> list[tuple[str, str]]:
-    """Tell by the runs' own records how they came to be."""
+    """Describe from the records how the runs were made."""
     results = list(study.results())
     packages = dict.fromkeys(package for result in results for package in result.versions)
     versions = [f"{name} {several(result.versions.get(name) for result in results)}" for name in packages]

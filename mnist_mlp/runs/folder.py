@@ -1,4 +1,4 @@
-"""Run folders: where a run's record, log, curves and checkpoints are."""
+"""Run folders, each with a run's record, log, curves and checkpoints."""
 
 import json
 import shutil
@@ -35,45 +35,52 @@ class Run:
         return folder / f"seed{self.config.seed}"
 
     @contextmanager
-    def held(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Keep the run to this process. If another has it, call `waiting` and wait until that process ends or dies.
+    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Lock the run. If another process holds the lock, call `waiting` and wait until that process ends.
 
-        The operating system takes the lock from a process that is killed.
+        The operating system releases the lock of a process that is killed.
         """
         locks = self.runs_dir / ".locks"
         with files.lock(locks / self.id):  # two labels of one configuration at once: the first names the folder
             self.folder = self._find()
             files.make_folder(self.folder.parent)
-        held = files.lock(locks / f"{self.id}-seed{self.config.seed}")
+        lock = files.lock(locks / f"{self.id}-seed{self.config.seed}")
         try:
-            held.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             waiting()
-            held.acquire()
+            lock.acquire()
         try:
+            if self._aside.exists():  # a process was killed while it replaced the run
+                if self.folder.exists():
+                    shutil.rmtree(self._aside)
+                else:
+                    self._aside.rename(self.folder)
             yield
         finally:
-            held.release()
+            lock.release()
 
     @contextmanager
     def replacing(self) -> Iterator[None]:
-        """Put what the folder has aside, and back if a `Problem` ends what begins anew."""
-        aside = self.folder.with_name(f".{self.folder.name}.replaced")
-        shutil.rmtree(aside, ignore_errors=True)
+        """Move the old run aside; move it back if a `Problem` prevents the new one."""
         if self.folder.exists():
-            self.folder.rename(aside)
+            self.folder.rename(self._aside)
         try:
             yield
         except Problem:
             shutil.rmtree(self.folder, ignore_errors=True)
-            if aside.exists():
-                aside.rename(self.folder)
+            if self._aside.exists():
+                self._aside.rename(self.folder)
             raise
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(self._aside, ignore_errors=True)
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}.replaced")
 
     def began(self) -> float:
-        """When the run was last begun, as a file's time; 0 if it never was."""
+        """When the run last started, as a file's time; 0 if it never did."""
         config = self.folder / "config.yaml"
         return config.stat().st_mtime if config.exists() else 0
 
@@ -88,16 +95,16 @@ class Run:
         return self.folder / "checkpoints"
 
     def result(self) -> Result | None:
-        """Read `result.json`; None if there is none that is whole."""
+        """Read `result.json`; None if it is missing or corrupt."""
         return read(self.folder / RECORD)
 
     def answer(self) -> Result | None:
-        """Give the finished result that need not be trained again; None if there is none or overwrite=true."""
+        """Return the finished result, which need not be trained again; None if there is none or overwrite=true."""
         result = None if self.config.overwrite else self.result()
         return result if result is not None and result.finished else None
 
     def begin(self) -> None:
-        """Make the folder and write `config.yaml`."""
+        """Create the folder and write `config.yaml`."""
         files.make_folder(self.folder)
         files.write(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(self.config)))
 
@@ -106,5 +113,5 @@ class Run:
         return (self.folder / "config.yaml").read_text(encoding="utf-8")
 
     def write(self, result: Result) -> None:
-        """Write `result.json` all at once."""
+        """Write `result.json` atomically."""
         files.write(self.folder / RECORD, json.dumps(asdict(result), indent=1, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""A run has its process to itself: seeds, threads, ranks and signals are put back after it."""
+"""Isolation of a run: its seeds, threads, ranks and signal handlers are restored afterwards."""
 
 import random
 import signal
@@ -18,7 +18,7 @@ from mnist_mlp.runs import machine, ranks
 
 @contextmanager
 def isolated(config: Config, first_process: bool = True) -> Iterator[None]:
-    """Seed everything and set the threads for one run, and put back afterwards what was there before.
+    """Seed everything and set the threads for one run; restore everything afterwards.
 
     Args:
         config: of the run.
@@ -35,7 +35,7 @@ def isolated(config: Config, first_process: bool = True) -> Iterator[None]:
     with leading, torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
         if first_process:
             rank_zero_only.rank = 0  # type: ignore[attr-defined] # Lightning has read a scheduler's variables when it was imported
-        # Lightning 2.6 with torch 2.14; nothing a user could do about.
+        # Of Lightning 2.6 with torch 2.14; a user could do nothing about them.
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as it should
         warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
         warnings.filterwarnings("ignore", message=r"`ModelCheckpoint\(monitor='val_accuracy'\)` could not find")
@@ -63,5 +63,5 @@ def isolated(config: Config, first_process: bool = True) -> Iterator[None]:
 
 
 def _without_disks(of_threads: Callable[[Any], object]) -> Callable[[Any], object]:
-    # A disk that is full stops TensorBoard's writer, which says so to the main thread as well.
+    # A full disk stops TensorBoard's writer thread, which also reports it to the main thread.
     return lambda failed: None if issubclass(failed.exc_type, OSError) else of_threads(failed)

@@ -1,4 +1,4 @@
-"""What a run's record says of the machine and the software. Free of torch."""
+"""The machine and the software, as a run's record names them. Free of torch."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ NUMBERS = (
     *("vendor_id", "cpu family", "model", "stepping"),
     *("CPU implementer", "CPU variant", "CPU part", "CPU revision"),  # ARM's
 )
-"""What Linux says of a processor beside its name, and tells models apart that share one, as in virtual machines."""
+"""Fields of /proc/cpuinfo that distinguish processor models of the same name, as in virtual machines."""
 
 
 def processor() -> str:
@@ -23,7 +23,7 @@ def processor() -> str:
 
 
 def instructions() -> str:
-    """List the instruction sets that the processor has, as far as the system tells."""
+    """List the processor's instruction sets, as far as the system names them."""
     fields = _processor()
     return fields.get("flags") or fields.get("Features") or f"{platform.platform()} {platform.processor()}"
 
@@ -60,13 +60,13 @@ def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of Python and of the packages that a run's numbers depend on."""
+    """Return the versions of Python and of the packages that a run's numbers depend on."""
     packages = ("mnist-mlp", "torch", "lightning", "torchvision", "hydra-core", "numpy")
     return {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
 
 
 def commit() -> str | None:
-    """Give the commit of the checkout that this file lies in, with "+" if it was changed; None outside one."""
+    """Return the commit of the checkout that contains this file, with "+" if it was changed; None outside one."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None

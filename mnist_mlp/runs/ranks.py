@@ -1,4 +1,4 @@
-"""Which process of a run this is, whatever a scheduler has set in the environment. Free of torch."""
+"""The rank of this process in a run, whatever a scheduler has set in the environment. Free of torch."""
 
 import os
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ OF_PROCESSES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_P
 def is_follower(nodes: int) -> bool:
     """Whether this is not the run's first process.
 
-    A rank is believed in a process that Lightning has started for this run, or if the run has several nodes, each of
-    which a person or a scheduler has started.
+    A rank in the environment counts only in a process that Lightning started for this run, or if the run has several
+    nodes, each of which a person or a scheduler started.
     """
     started = os.environ.get(LEADER) == str(os.getppid()) and os.environ.get("LOCAL_RANK", "0") != "0"
     node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
@@ -25,7 +25,7 @@ def is_follower(nodes: int) -> bool:
 
 @contextmanager
 def leading(nodes: int) -> Iterator[None]:
-    """Be the first process of a run, or of its share on one of several nodes, for a while."""
+    """Act as the first process of a run, or of its share on one of several nodes."""
     before = dict(os.environ)
     for name in (*OF_PROCESSES, *(OF_NODES if nodes == 1 else ())):
         os.environ.pop(name, None)

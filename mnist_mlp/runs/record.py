@@ -23,7 +23,7 @@ class Epoch:
     """An epoch's record: losses in nats, accuracies as fractions, and the time of its training and validation.
 
     The training figures are means over the epoch's samples while the weights changed. Those of the validation are None
-    where a limited run left it out.
+    if a limited run skipped it.
     """
 
     epoch: int
@@ -48,7 +48,10 @@ class Result:
         optimizer_steps: taken in all.
         parameters: of the network.
         started: when the run was started (the last time, if it was interrupted), in ISO 8601.
-        git: the commit of the checkout the code lies in, with "+" if it was changed; None outside one.
+        git: the commit of the checkout that holds the code, with "+" if it was changed; None outside one.
+        experiment: option of the group, or none. This and the next two are None in records of version 0.1.0.
+        question: q01 to q10, baseline (which all questions share) or none.
+        protocol: disjoint or notebook.
     """
 
     schema: int
@@ -67,6 +70,9 @@ class Result:
     versions: dict[str, str]
     started: str
     git: str | None
+    experiment: str | None = None
+    question: str | None = None
+    protocol: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -75,7 +81,7 @@ class Result:
 
 
 def read(record: Path) -> Result | None:
-    """Read a record; None if there is none that is whole and of this version."""
+    """Read a record; None if it is missing, corrupt, or made by an incompatible version."""
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
         result = Result(**found | {"epochs": [Epoch(**epoch) for epoch in found["epochs"]]})
@@ -85,7 +91,7 @@ def read(record: Path) -> Result | None:
 
 
 def _is(value: Any, kind: Any) -> bool:
-    # Whether a value is of a declared kind, as are its parts; a number that is a figure is finite.
+    # Whether a value and its parts have the declared types; numbers must be finite.
     origin, parts = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return all(_is(getattr(value, name), of) for name, of in get_type_hints(kind).items())

@@ -1,20 +1,22 @@
 """A sweep: its jobs, how far they are, and what has become of each. Free of torch."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from statistics import mean
 from typing import Literal
 
-from tqdm import tqdm
-
 from mnist_mlp.config.schema import Config
+from mnist_mlp.console import console, counted, left, rendered, say, shortened, showing
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result
 
 Outcome = Literal["completed", "reused", "limited", "diverged", "interrupted", "failed", "not run"]
 
+
+COLORS: dict[Outcome, str] = {"completed": "green", "reused": "green", "limited": "yellow", "not run": "dim"}
+"""Of the outcomes; those that went wrong are red."""
 
 ENDED = ("completed", "reused", "limited", "diverged")
 """The outcomes of jobs that have a result."""
@@ -29,8 +31,10 @@ class Sweep:
 
     def __init__(self, configs: list[Config]) -> None:
         self.configs = configs
-        self.before = [Run(config).result() for config in configs]
+        runs = [Run(config) for config in configs]
+        self.before, self.trains = [run.result() for run in runs], [run.answer() is None for run in runs]
         self.began = time.time()
+        self.seconds: list[float] = []
 
     def outcome(self, config: Config, before: Result | None) -> Outcome:
         """Say what has become of a job; one that was begun and left no result has failed."""
@@ -49,49 +53,60 @@ class Sweep:
 
     def table(self) -> str:
         """Lay out the jobs with their outcomes, and the reasons of those that have none."""
-        outcomes = self.outcomes()
-        lines = []
+        from rich.text import Text
+
+        out, outcomes = console(), self.outcomes()
+        table = Text.assemble((f"{'job':<11}  {'test':>8}", "bold"))
         for config, outcome in zip(self.configs, outcomes, strict=True):
             run = Run(config)
             result = run.result()
             accuracy = f"{result.test['accuracy']:8.2%}" if result and result.test and outcome != "failed" else " " * 8
-            told = outcome in ("failed", "limited", "diverged")
-            reason = f"  {result.reason}" if told and result and result.reason else ""
-            lines.append(f"{outcome:<11}  {accuracy}  {run.folder}{reason}")
-        counts = Counter(outcomes)
-        total = ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
-        return "\n".join([f"{'job':<11}  {'test':>8}", *lines, f"{len(outcomes)} jobs: {total}"])
+            folder = shortened(str(run.folder), out.width - 23) if out.is_terminal else str(run.folder)
+            table.append(f"\n{outcome:<11}", COLORS.get(outcome, "red")).append(f"  {accuracy}  {folder}")
+            if outcome in ("failed", "limited", "diverged") and result and result.reason:
+                table.append(f"\n    {result.reason}", "dim")
+        total = ", ".join(f"{number} {outcome}" for outcome, number in Counter(outcomes).most_common())
+        table.append(f"\n{counted(len(outcomes), 'job')}: {total}")
+        return rendered(table)
 
     @property
     def complete(self) -> bool:
         """Whether every job has a result."""
-        return not {"interrupted", "failed", "not run"} & set(self.outcomes())
+        return all(outcome in ENDED for outcome in self.outcomes())
+
+    @contextmanager
+    def job(self, number: int, name: str = "") -> Iterator[None]:
+        """Say which job comes next where one runs after another, and about how long it and the rest take."""
+        from rich.text import Text
+
+        rest = left(mean(self.seconds or [0]) * sum(self.trains[number - 1 :]))
+        job = (f"job {number}/{len(self.configs)}", "bold")
+        say(Text.assemble(job, (rest, "dim"), f": {name}" if name else ""))
+        began = time.monotonic()
+        yield
+        if self.trains[number - 1]:
+            self.seconds.append(time.monotonic() - began)
 
     @contextmanager
     def display(self) -> Iterator[None]:
-        """Show on a terminal how many jobs are done and running, and the time that is left."""
-        ended = threading.Event()
-        bar = tqdm(total=len(self.configs), desc="jobs", unit="job", disable=None)
+        """Show on a terminal how many jobs are done and running where several run at once, and the time left."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        def watch() -> None:
-            while not ended.wait(0.5):
-                runs = [Run(config) for config in self.configs]
-                outcomes = self.outcomes()
+        bar = Progress(TextColumn("jobs"), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.description}"))
+        bar.add_task("", total=len(self.configs))
+
+        def look() -> Progress:
+            with suppress(OSError):  # a job begins anew, and its folder goes
+                runs, outcomes = [Run(config) for config in self.configs], self.outcomes()
                 done = [
                     outcome in ENDED or (outcome == "failed" and run.result() != before)
                     for run, outcome, before in zip(runs, outcomes, self.before, strict=True)
                 ]
-                begun = [run.began() >= self.began for run in runs]
-                running = sum(begins and not ends for begins, ends in zip(begun, done, strict=True))
-                bar.set_postfix_str(f"{running} running", refresh=False)
-                bar.update(sum(done) - bar.n)
-                bar.refresh()
+                running = sum(run.began() >= self.began and not ends for run, ends in zip(runs, done, strict=True))
+                trained = sum(ends and trains for ends, trains in zip(done, self.trains, strict=True))
+                rest = left((time.time() - self.began) * (sum(self.trains) / trained - 1) if trained else 0)
+                bar.update(bar.task_ids[0], completed=sum(done), description=f"{running} running{rest}")
+            return bar
 
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
+        with showing(look):
             yield
-        finally:
-            ended.set()
-            thread.join()
-            bar.close()
