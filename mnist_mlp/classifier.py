@@ -5,22 +5,19 @@ from typing import Any, NamedTuple, TypedDict
 import lightning
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from jaxtyping import Float, Float64, Int64
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
-from mnist_mlp.data import Batch
+from mnist_mlp.config.targets import instantiate
+from mnist_mlp.data import Batch, Stream
 from mnist_mlp.mlp import MLP
 from mnist_mlp.scheduler import Progress, Scheduler
 
-EPOCH_STREAM = 3
-"""Keeps the random numbers of dropout and noise apart from the streams of data.py."""
-
 
 class Outputs(TypedDict):
-    """What a training step gives to callbacks.
+    """The output of a training step, for callbacks.
 
     Attributes:
         loss: of its last, or only, optimizer step.
@@ -66,14 +63,16 @@ class MNISTClassifier(lightning.LightningModule):
         model: the parameters of `MLP`.
         optimizer: a partial of an optimizer class in Hydra's form: `_target_`, `_partial_`, and its parameters.
         scheduler: a partial of a `Scheduler` in the same form; an empty one leaves the learning rate as it is.
-        label_smoothing: the part of a training label that is spread over all digits (Szegedy et al. 2016).
-        gradient_clip: the norm that a step's gradient is brought down to; None leaves it (Pascanu et al. 2013).
+        label_smoothing: the fraction of a training label spread over all digits (Szegedy et al. 2016).
+        gradient_clip: the maximum norm of a step's gradient; None does not clip (Pascanu et al. 2013).
     """
 
     training_totals: Totals
     totals: Totals
     steps_by: str = "Lightning"
     """What takes the optimizer steps, as a run's record names it."""
+    instructions: str = torch.backends.cpu.get_cpu_capability()
+    """The instruction set of the steps on the CPU, on which the last digits of the results depend."""
 
     def __init__(
         self,
@@ -102,13 +101,13 @@ class MNISTClassifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Complete the partial of the optimizer with the network's parameters."""
-        optimizer: torch.optim.Optimizer = instantiate(self.optimizer, _convert_="all")(self.network.parameters())
+        optimizer: torch.optim.Optimizer = instantiate(self.optimizer)(self.network.parameters())
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
         return optimizer
 
     def rates(self, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
-        """Give the learning rates of an optimizer's next steps."""
+        """Return the learning rates of an optimizer's next steps."""
         (group,) = optimizer.param_groups
         if self.scheduler is None:
             return [group["lr"]] * steps
@@ -119,7 +118,7 @@ class MNISTClassifier(lightning.LightningModule):
         ]
 
     def steps_of_the_run(self) -> int:
-        """Give the optimizer steps that the run will have taken at its end."""
+        """Return the optimizer steps that the run will have taken at its end."""
         return int(self.trainer.estimated_stepping_batches)
 
     def on_train_epoch_start(self) -> None:
@@ -127,7 +126,7 @@ class MNISTClassifier(lightning.LightningModule):
         self.training_totals = Totals(self.device)
         self.metrics.pop("val", None)  # of the epoch before: not every epoch need be validated
         data = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning sets it
-        seeds = np.random.SeedSequence([EPOCH_STREAM, data.seed, self.current_epoch])
+        seeds = np.random.SeedSequence([Stream.DROPOUT, data.seed, self.current_epoch])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -136,7 +135,7 @@ class MNISTClassifier(lightning.LightningModule):
         (optimizer.param_groups[0]["lr"],) = self.rates(optimizer, 1)
 
     def training_step(self, batch: Any) -> Outputs:
-        """Give the loss of which the mean over the processes is the mean over the whole batch's samples.
+        """Return the loss of which the mean over the processes is the mean over the whole batch's samples.
 
         Args:
             batch: a `Batch`.
@@ -150,7 +149,7 @@ class MNISTClassifier(lightning.LightningModule):
     def score(
         self, images: Float[Tensor, "samples 784"], labels: Int64[Tensor, " samples"], label_smoothing: float = 0.0
     ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
-        """Give the sum of the samples' losses and the number of right answers."""
+        """Return the sum of the samples' losses and the number of right answers."""
         return self.score_logits(self(images), labels, label_smoothing)
 
     @staticmethod
@@ -167,12 +166,12 @@ class MNISTClassifier(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Bring a gradient's norm down, where Lightning takes the steps; then as the Trainer's arguments say."""
+        """Clip the gradient, where Lightning takes the steps; then as the Trainer's arguments say."""
         self.clip_gradient()
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def clip_gradient(self) -> None:
-        """Bring the gradient's norm down."""
+        """Clip the norm of the gradient."""
         if self.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
 
@@ -186,7 +185,8 @@ class MNISTClassifier(lightning.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the means of an epoch at its last batch, which may come early."""
-        if self.trainer.is_last_batch or self.trainer.fit_loop.epoch_loop.done:
+        trainer = self.trainer
+        if trainer.is_last_batch or trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step:
             self._end_training_totals()
 
     def on_train_epoch_end(self) -> None:
@@ -231,6 +231,6 @@ class MNISTClassifier(lightning.LightningModule):
         self._log("test")
 
     def _log(self, stage: str) -> None:
-        # For callbacks to monitor; what goes to the loggers, and at which step, is the business of a callback.
+        # For callbacks to monitor; the callback Curves writes to the loggers.
         values = {f"{stage}_{name}": value for name, value in self.metrics[stage]._asdict().items()}
         self.log_dict(values, logger=False, rank_zero_only=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,20 +20,27 @@ VALIDATION = 6_000
 TRAINING = RECORDS - VALIDATION
 BUFFER = 10_000
 
-# The first word of each random stream's seed keeps the streams apart: numpy takes [0] and [0, 0] for the same seed.
-SPLIT_STREAM, EPOCH_STREAM, AUGMENTATION_STREAM = 0, 1, 2
+
+class Stream(IntEnum):
+    """The random streams of a run: the first word of each one's seed, as numpy takes [0] and [0, 0] for the same."""
+
+    SPLIT = 0
+    ORDER = 1
+    AUGMENTATION = 2
+    DROPOUT = 3  # and noise
+
 
 Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 """Numbers of records, in the order in which they are used."""
 
 
 class Batch(NamedTuple):
-    """What one training, validation or test step takes.
+    """The input of one training, validation or test step.
 
     Attributes:
         images: float32 in [0, 1].
         labels: the digits.
-        size: the samples of one optimizer step, over all processes: each has its share of them here.
+        size: the samples of one optimizer step over all processes, of which this one has its share.
     """
 
     images: Float[Tensor, "samples 784"]
@@ -46,7 +54,7 @@ class Chunk(NamedTuple):
     Attributes:
         records: the images and labels.
         rows: the numbers of the records, in order.
-        size: the samples of one optimizer step; the last has those that are left.
+        size: the samples of one optimizer step; the last step has the remaining ones.
     """
 
     records: mnist.Records
@@ -58,32 +66,32 @@ class SplitAndShuffle(Protocol):
     """A protocol: which of the 60,000 records validate, and which train in which order."""
 
     def validation(self) -> Rows:
-        """Give the 6,000 validation rows."""
+        """Return the 6,000 validation rows."""
         ...
 
     def training(self, seed: int, epoch: int) -> Rows:
-        """Give the 54,000 training rows of an epoch, in order; they depend on `seed` and `epoch` alone."""
+        """Return the 54,000 training rows of an epoch, in order; they depend on `seed` and `epoch` alone."""
         ...
 
 
 class Disjoint:
-    """The sound protocol: validation and training never share a record, and each epoch is a full reshuffle.
+    """The disjoint protocol: validation and training never share a record, and each epoch is a full reshuffle.
 
     Args:
         split_seed: determines the split.
     """
 
     def __init__(self, split_seed: int) -> None:
-        rows = np.random.default_rng([SPLIT_STREAM, split_seed]).permutation(RECORDS)
+        rows = np.random.default_rng([Stream.SPLIT, split_seed]).permutation(RECORDS)
         self._validation, self._training = rows[:VALIDATION], rows[VALIDATION:]
 
     def validation(self) -> Rows:
-        """Give the 6,000 validation rows."""
+        """Return the 6,000 validation rows."""
         return self._validation
 
     def training(self, seed: int, epoch: int) -> Rows:
-        """Give the 54,000 training rows of an epoch."""
-        return np.random.default_rng([EPOCH_STREAM, seed, epoch]).permutation(self._training)
+        """Return the 54,000 training rows of an epoch."""
+        return np.random.default_rng([Stream.ORDER, seed, epoch]).permutation(self._training)
 
 
 class Notebook:
@@ -100,15 +108,15 @@ class Notebook:
     """
 
     def __init__(self, split_seed: int) -> None:
-        self._validation = streaming_shuffle(np.random.default_rng([SPLIT_STREAM, split_seed]))[:VALIDATION]
+        self._validation = streaming_shuffle(np.random.default_rng([Stream.SPLIT, split_seed]))[:VALIDATION]
 
     def validation(self) -> Rows:
-        """Give the 6,000 validation rows."""
+        """Return the 6,000 validation rows."""
         return self._validation
 
     def training(self, seed: int, epoch: int) -> Rows:
-        """Give the 54,000 training rows of an epoch."""
-        return streaming_shuffle(np.random.default_rng([EPOCH_STREAM, seed, epoch]))[VALIDATION:]
+        """Return the 54,000 training rows of an epoch."""
+        return streaming_shuffle(np.random.default_rng([Stream.ORDER, seed, epoch]))[VALIDATION:]
 
 
 PROTOCOLS: dict[str, type[Disjoint] | type[Notebook]] = {"disjoint": Disjoint, "notebook": Notebook}
@@ -117,8 +125,8 @@ PROTOCOLS: dict[str, type[Disjoint] | type[Notebook]] = {"disjoint": Disjoint, "
 def streaming_shuffle(random: np.random.Generator, records: int = RECORDS, buffer: int = BUFFER) -> Rows:
     """Shuffle as tf.data does: emit a random slot of the buffer, refill it with the next record, empty it at the end.
 
-    A slot that is drawn holds the record that came into it when it was drawn last, or the one it began with. The draw
-    before is found for all draws at once by sorting them by slot, which spares a loop over the records.
+    A drawn slot holds the record that refilled it at its previous draw, or its initial one. Sorting the draws by slot
+    finds the previous draw of each at once, without a loop over the records.
     """
     draws = np.arange(records - buffer)
     slots = random.integers(buffer, size=len(draws))
@@ -132,7 +140,7 @@ def streaming_shuffle(random: np.random.Generator, records: int = RECORDS, buffe
 
 
 class Batches:
-    """The batches of some rows of the records, as an iterable that Lightning takes for a data loader.
+    """The batches of some rows of the records, an iterable that serves Lightning as a data loader.
 
     Args:
         records: the images and labels that the rows are numbers of.
@@ -170,11 +178,11 @@ class Batches:
 
 
 class Chunks:
-    """The same batches, several at a time and not yet made into floating-point numbers.
+    """The same batches, several at a time and still as bytes.
 
     Args:
         batches: of a single process.
-        steps: the optimizer steps of a chunk; the last has those that are left.
+        steps: the optimizer steps of a chunk; the last chunk has the remaining ones.
     """
 
     def __init__(self, batches: Batches, steps: int) -> None:
@@ -206,14 +214,14 @@ class MNISTDataModule(lightning.LightningDataModule):
 
     Args:
         protocol: a name of `PROTOCOLS`.
-        dir: holds the files in torchvision's layout, or will; None is a per-user cache directory.
+        dir: of the files, in torchvision's layout; None is a per-user cache directory.
         batch: the samples of one optimizer step (over all processes, where there are several).
         split_seed: determines the validation images.
         seed: determines, with the epoch, the order of the training images.
-        steps_per_epoch: ends each epoch after so many optimizer steps; None trains on all images.
+        steps_per_epoch: optimizer steps after which each epoch ends; None trains on all images.
         augmentation: deforms the training images of each epoch anew.
-        steps_per_execution: hands over the training batches of so many optimizer steps at a time, as a `Chunk`; None
-            hands them over singly, as a `Batch`.
+        steps_per_execution: optimizer steps whose training batches come together, as a `Chunk`; None yields each as a
+            `Batch`.
     """
 
     def __init__(
@@ -254,7 +262,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         return mnist.Records(records.images.to(device), records.labels.to(device))
 
     def training_batches(self, epoch: int) -> Batches:
-        """Give the training batches of an epoch, the first being 0."""
+        """Return the training batches of an epoch, the first being 0."""
         rows = self.protocol.training(self.seed, epoch)
         if self.steps_per_epoch is not None:
             rows = rows[: self.steps_per_epoch * self.batch]
@@ -262,7 +270,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         if self.augmentation is None:
             return self._batches(self.training_records, rows, self.batch)
         images, labels = (values[rows] for values in self.training_records)
-        seeds = np.random.SeedSequence([AUGMENTATION_STREAM, self.seed, epoch])
+        seeds = np.random.SeedSequence([Stream.AUGMENTATION, self.seed, epoch])
         deformed = mnist.Records(self.augmentation(images, int(seeds.generate_state(1)[0])), labels)
         return self._batches(deformed, np.arange(len(rows)), self.batch)
 
@@ -271,19 +279,19 @@ class MNISTDataModule(lightning.LightningDataModule):
         return Batches(records, rows, size, rank, processes)
 
     def train_dataloader(self) -> Batches | Chunks:
-        """Give the training batches of the trainer's epoch, or always the same if it is to overfit some."""
+        """Return the training batches of the trainer's epoch, or always the same if it is to overfit some."""
         same = self.trainer is None or self.trainer.overfit_batches  # type: ignore[attr-defined] # Lightning sets it
         batches = self.training_batches(0 if same or self.trainer is None else self.trainer.current_epoch)
         return batches if self.steps_per_execution is None else Chunks(batches, self.steps_per_execution)
 
     def val_dataloader(self) -> Batches:
-        """Give the validation images as one batch, unless the trainer limits the batches."""
+        """Return the validation images as one batch, unless the trainer limits the batches."""
         assert self.training_records is not None, "setup() comes first"
         whole = self.trainer is None or self.trainer.limit_val_batches == 1.0
         return self._batches(self.training_records, self.protocol.validation(), VALIDATION if whole else self.batch)
 
     def test_dataloader(self) -> Batches:
-        """Give the test images as one batch, unless the trainer limits the batches."""
+        """Return the test images as one batch, unless the trainer limits the batches."""
         assert self.test_records is not None, "setup() comes first"
         rows = np.arange(len(self.test_records.labels))
         whole = self.trainer is None or self.trainer.limit_test_batches == 1.0

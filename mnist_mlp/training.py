@@ -2,75 +2,66 @@
 
 import inspect
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning
 import torch
-from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar, Timer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
 from mnist_mlp.callbacks import foreign, terminal
 from mnist_mlp.callbacks.averaging import Average
 from mnist_mlp.callbacks.history import Diverged, History, Stopped
+from mnist_mlp.callbacks.lightning_internals import count_finished_epochs
+from mnist_mlp.callbacks.recorder import Recorder
 from mnist_mlp.callbacks.resuming import Resuming
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.identity import further_arguments
 from mnist_mlp.config.schema import Config
-from mnist_mlp.config.valid import one_line, shown
+from mnist_mlp.config.targets import instantiate, problem_of, trusting
+from mnist_mlp.config.valid import one_line
+from mnist_mlp.console import counted
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.errors import Problem
 from mnist_mlp.fast import engine
 from mnist_mlp.lab import notebook_run_of
-from mnist_mlp.runs import checkpoint, machine, ranks
+from mnist_mlp.runs import checkpoint, ranks
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.isolation import isolated
-from mnist_mlp.runs.record import SCHEMA, Result, Status
+from mnist_mlp.runs.record import Result
 from mnist_mlp.scheduler import Progress
 from mnist_mlp.tracking import loggers
 
 log = logging.getLogger(__name__)
 
 
-LIMITS: dict[str, float] = {
-    "check_val_every_n_epoch": 1,
-    "fast_dev_run": 0,
-    "limit_test_batches": 1.0,
-    "limit_train_batches": 1.0,
-    "limit_val_batches": 1.0,
-    "overfit_batches": 0,
-}
-"""Arguments of `lightning.Trainer` that leave out a part of the images, and their values that leave out none."""
-
-
 def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) -> float:
-    """Train a configuration, or take up its finished result, and give its last validation accuracy.
+    """Train a configuration, or reuse its finished result, and return its last validation accuracy.
 
     Args:
         config: of the run.
-        show: on the standard output, beside the run's own log.
-        watchers: callbacks beside the configuration's.
+        show: also on the standard output.
+        watchers: callbacks in addition to the configuration's.
 
     Returns:
         A fraction; NaN if the run diverged before its first epoch ended.
 
     Raises:
-        Problem: the data, the device, or what a `_target_` names cannot be used; nothing has been written then.
-        KeyboardInterrupt: the user ended the run; its result says so.
+        Problem: the data, the device or a `_target_` cannot be used; nothing has been written then.
+        KeyboardInterrupt: the user interrupted the run; its record says so.
         Stopped: a watcher ended it.
     """
-    if config.trainer.get("fast_dev_run"):
-        with TemporaryDirectory() as folder:
-            return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers))
-    return _accuracy(_train_or_reuse(config, show, watchers))
+    with trusting(config):
+        if config.trainer.get("fast_dev_run"):
+            with TemporaryDirectory() as folder:
+                return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers))
+        return _accuracy(_train_or_reuse(config, show, watchers))
 
 
 def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) -> Result:
@@ -84,26 +75,26 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
         if result is None:
             with isolated(config):
                 _check(config, run)
-            stack.enter_context(run.held(lambda: log.info("waiting: another process is training %s", run.folder)))
+            stack.enter_context(run.locked(lambda: log.info("waiting: another process is training %s", run.folder)))
             result = run.answer()
         if result is None:
-            if config.overwrite or not _can_go_on(run):
+            if config.overwrite or not _can_resume(run):
                 stack.enter_context(run.replacing())
             run.begin()
             open_log()
             result = _train(config, run, show, first_process=True, watchers=watchers)
         else:
-            log.info("already %s: %s (overwrite=true trains it again)", result.status, run.folder)
+            log.info("already %s; overwrite=true trains it again", result.status)
         if result.status == "limited":
             log.info("limited: %s", result.reason)
         if result.epochs:
-            place = "fast_dev_run keeps no record" if config.trainer.get("fast_dev_run") else run.folder
-            log.info("\n%s\n%s\n", terminal.table(result, notebook_run_of(config)), place)
+            log.info(terminal.summary(result, notebook_run_of(config)))
+        log.info(terminal.place("fast_dev_run keeps no record" if config.trainer.get("fast_dev_run") else run.folder))
     return result
 
 
 def _check(config: Config, run: Run) -> None:
-    # Makes everything once before the run's folder is touched, or what overwrite=true is to replace.
+    # Makes every part once before the run's folder, or a run that overwrite=true replaces, is touched.
     callbacks = []
     for name, callback in config.callbacks.items():
         with _naming(f"callbacks.{name}"):
@@ -115,10 +106,10 @@ def _check(config: Config, run: Run) -> None:
             callbacks.append(made)
     for name, logger in config.logger.items():
         with _naming(f"logger.{name}"):
-            made = instantiate(logger, _convert_="all")
+            made = instantiate(logger)
             if not isinstance(made, partial):
                 raise TypeError(f"must be a callable that takes `run`; add logger.{name}._partial_=true")
-            inspect.signature(made).bind(run=run)
+            inspect.signature(made.func).bind(*made.args, **{**made.keywords, "run": run})
     with _naming("optimizer"):
         optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
         if not isinstance(optimizer, torch.optim.Optimizer):
@@ -137,8 +128,8 @@ def _check(config: Config, run: Run) -> None:
 def _naming(key: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # a class of the user's can raise anything
-        raise Problem(f"{key}: {one_line(str(error.__cause__ or error))}") from error
+    except Exception as error:  # a user's class can raise anything
+        raise Problem(f"{key}: {problem_of(error)}") from error
 
 
 def _accuracy(result: Result) -> float:
@@ -146,7 +137,7 @@ def _accuracy(result: Result) -> float:
     return float("nan") if accuracy is None else accuracy
 
 
-def _can_go_on(run: Run) -> bool:
+def _can_resume(run: Run) -> bool:
     needed = ["last.ckpt", "best.ckpt"] if run.config.test == "best" else ["last.ckpt"]
     try:
         for name in needed:
@@ -160,11 +151,10 @@ def _can_go_on(run: Run) -> bool:
 
 
 def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: Sequence[Callback] = ()) -> Result:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
     history = History()
     with isolated(config, first_process):
         callbacks = callbacks_of(config)
-        chosen = [logger(run=run) for logger in instantiate(config.logger, _convert_="all").values()]
+        chosen = [logger(run=run) for logger in instantiate(config.logger).values()]
         own = [Resuming(), *_averaging(config), history]
         trainer = _trainer(config, run, chosen, [*own, *callbacks, *watchers, terminal.Terminal(history, show)])
         steps = engine.steps_per_execution(config, trainer, callbacks)
@@ -172,86 +162,42 @@ def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: 
         model = classifier(
             asdict(config.model), config.optimizer, config.scheduler, config.label_smoothing, config.gradient_clip
         )
-        # Before a checkpoint is loaded into it, which would otherwise be rounded, and before its weights are averaged.
+        # First, as a checkpoint loaded into it, or an average of its weights, would otherwise be rounded.
         trainer.precision_plugin.convert_module(model)
         augmentation = instantiate(config.augmentation) if config.augmentation else None
         data = MNISTDataModule(**asdict(config.data), augmentation=augmentation, steps_per_execution=steps)
-        log.info("%s", terminal.heading(config, _device(trainer)))
-        test: dict[str, float] | None = None
-
-        def record(status: Status, reason: str | None = None) -> Result:
-            result = Result(
-                schema=SCHEMA,
-                id=run.id,
-                label=run.label,
-                status=status,
-                reason=reason,
-                seed=config.seed,
-                config=asdict(config),
-                epochs=history.epochs,
-                test=test,
-                fit_seconds=sum((epoch.seconds for epoch in history.epochs), 0.0),
-                optimizer_steps=trainer.global_step,
-                parameters=sum(parameter.numel() for parameter in model.parameters()),
-                hardware=_hardware(trainer, model),
-                versions=machine.versions(),
-                started=started,
-                git=machine.commit(),
-            )
-            if first_process:
-                run.write(result)
-            return result
-
+        log.info(terminal.heading(config, _device(trainer)))
+        recorder = Recorder(run, history, writes=first_process)
         try:
             with loggers.closing(trainer.loggers):
                 test = _fit_and_test(trainer, model, data, run, config.test)
         except Diverged as diverged:
             log.info("diverged: %s", diverged)
-            return record("diverged", str(diverged))
+            return recorder.record(trainer, model, "diverged", str(diverged))
         except Stopped as stopped:
-            record("interrupted", str(stopped))
+            recorder.record(trainer, model, "interrupted", str(stopped))
             raise
         except KeyboardInterrupt:
-            record("interrupted", "by the user")
-            log.info("\ninterrupted; %s", run.folder)
+            recorder.record(trainer, model, "interrupted", "by the user")
+            log.info("\n%s: %s\n", terminal.interruption(run), run.folder)
             raise
         except Exception as error:
-            record("failed", f"{type(error).__name__}: {error}")
-            if trainer.global_step == 0 and (further_arguments(config) or any(map(engine.is_foreign, callbacks))):
-                # What the user has added cannot begin.
+            recorder.record(trainer, model, "failed", f"{type(error).__name__}: {error}")
+            added = further_arguments(config) or any(map(engine.is_foreign, callbacks))
+            if trainer.global_step == 0 and added and not isinstance(error, OSError):  # a full disk is nobody's fault
+                # A callback or argument that the user added prevents the start.
                 raise Problem(f"trainer or callbacks: {type(error).__name__}: {one_line(str(error))}") from error
             raise
-        limit = _limit(config, trainer, history)
-        return record("limited", limit) if limit else record("completed")
-
-
-def _limit(config: Config, trainer: lightning.Trainer, history: History) -> str | None:
-    # What cut the run short: an argument of the Trainer, or a callback that stopped it within an epoch.
-    arguments = further_arguments(config)
-    for name, unlimited in LIMITS.items():
-        value = arguments.get(name, unlimited)
-        if value != unlimited or (name.startswith("limit_") and isinstance(value, int)):  # 1 is one batch, 1.0 all
-            return f"{name}={shown(value)}"
-    whole = trainer.is_last_batch or not history.epochs
-    if len(history.epochs) == config.epochs and whole:
-        return None
-    if 0 <= trainer.max_steps <= trainer.global_step:
-        return f"max_steps={trainer.max_steps}"
-    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
-    if any(left is not None and left <= 0 for left in (timer.time_remaining() for timer in timers)):
-        return "the time is over"
-    if not history.epochs:
-        return "stopped before its first epoch"
-    return None if whole else f"stopped within epoch {len(history.epochs)}"
+        return recorder.record_end(trainer, model, test)
 
 
 def callbacks_of(config: Config) -> list[Callback]:
-    """Make the configuration's callbacks; those that are partials get the configuration."""
+    """Make the configuration's callbacks, passing the configuration to partials."""
     return [_callback(callback, config) for callback in config.callbacks.values()]
 
 
 def _callback(given: Any, config: Config) -> Any:
-    made = instantiate(given, _convert_="all")
+    made = instantiate(given)
     return made(config=config) if isinstance(made, partial) else made
 
 
@@ -263,13 +209,11 @@ def _fit_and_test(
         trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
         if tested == "none":
             return None
-        # As Lightning counts where all epochs are done; it does not where a run goes on that had stopped early.
-        epochs: Any = trainer.fit_loop.epoch_progress.current
-        epochs.completed = epochs.processed
+        count_finished_epochs(trainer)
         if not trainer.fast_dev_run:  # type: ignore[attr-defined] # Lightning sets it
             if not last.exists():  # stopped before its first epoch
                 return None
-            # What is kept is tested. Lightning's own way to load it would also put the record of the epochs back.
+            # The saved weights are tested. Lightning's own loading would also restore their older record of epochs.
             model.load_state_dict(checkpoint.read(run.checkpoints / f"{tested}.ckpt")["state_dict"])
         trainer.test(model, data, verbose=False)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
@@ -279,7 +223,7 @@ def _fit_and_test(
 
 
 def _trainer(config: Config, run: Run, chosen: list[Logger], callbacks: list[Callback]) -> lightning.Trainer:
-    # The last comes after the best, of which it holds the accuracy to go on with.
+    # The last comes after the best, whose accuracy it contains.
     checkpoints = [_checkpoint(run, "best", monitor="val_accuracy"), _checkpoint(run, "last", monitor=None)]
     ends: list[Callback] = []
     if config.patience is not None:
@@ -298,8 +242,8 @@ def _trainer(config: Config, run: Run, chosen: list[Logger], callbacks: list[Cal
     }
     given = {name: value for name, value in config.trainer.items() if name not in ("threads", "steps_per_execution")}
     with _naming("trainer"):
-        made = instantiate(given, _convert_="all")
-        plugins = [LightningEnvironment(), *(made.pop("plugins", None) or [])]  # a run starts its processes itself
+        made = instantiate(given)
+        plugins = [LightningEnvironment(), *(made.pop("plugins", None) or [])]  # the run starts its processes itself
         return lightning.Trainer(**(own | made), plugins=plugins)
 
 
@@ -322,19 +266,4 @@ def _device(trainer: lightning.Trainer) -> str:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{threads} thread{'s' if threads != 1 else ''}"
-
-
-def _hardware(trainer: lightning.Trainer, model: MNISTClassifier) -> dict[str, Any]:
-    device = trainer.strategy.root_device
-    return {
-        "device": device.type,
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "cpu": machine.processor(),
-        "instructions": engine.instructions(model) if device.type == "cpu" else None,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "processes": trainer.world_size,
-        "steps_by": model.steps_by,
-    }
+    return counted(torch.get_num_threads(), "thread")

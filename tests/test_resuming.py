@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from mnist_mlp.config.checks import problems
-from mnist_mlp.config.compose import compose, composing, typed
+from mnist_mlp.config.compose import compose, composing, to_config
 from mnist_mlp.config.schema import Config
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import RECORD
@@ -76,8 +76,8 @@ def killed(config: Config, last: int) -> None:
 
 def configuration(overrides: list[str], runs_dir: Path) -> Config:
     with composing():
-        config = typed(compose(["trainer=cpu", "trainer.threads=1", *overrides, f"runs_dir={runs_dir}"]))
-    config.name, config.chosen = "run", {"model": "width2", "question": "none"}
+        config = to_config(compose(["trainer=cpu", "trainer.threads=1", *overrides, f"runs_dir={runs_dir}"]))
+    config.name, config.chosen = "run", {"model": "width2", "experiment": "none", "question": "none"}
     return config
 
 

@@ -1,1 +1,1 @@
-"""What happens beside training in every run."""
+"""Callbacks that every run has."""

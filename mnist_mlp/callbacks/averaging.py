@@ -1,4 +1,4 @@
-"""The callback that averages weights: what is validated, tested and kept are the averages."""
+"""The callback that averages weights; the averages are validated, tested and saved."""
 
 from typing import Any
 
@@ -6,12 +6,14 @@ import lightning
 from lightning.pytorch.callbacks import WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from mnist_mlp.callbacks.lightning_internals import average_of
+
 
 class Average(WeightAveraging):
     """An exponential moving average of the weights, over optimizer steps.
 
     Args:
-        decay: what is left of an average after a step.
+        decay: weight of the average before a step; the new weights have the rest.
     """
 
     def __init__(self, decay: float) -> None:
@@ -26,5 +28,4 @@ class Average(WeightAveraging):
 
     def update(self, pl_module: lightning.LightningModule) -> None:
         """Average after a step that Lightning does not see."""
-        assert self._average_model is not None
-        self._average_model.update_parameters(pl_module)
+        average_of(self).update_parameters(pl_module)

@@ -1,4 +1,4 @@
-"""The callbacks of Lightning that a run cannot have, and why."""
+"""Callbacks of Lightning that are not supported, and why."""
 
 from importlib.util import find_spec
 
@@ -35,7 +35,7 @@ METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 def problem_of(callback: Callback, config: Config) -> str | None:
-    """Say why a run cannot have a callback, if it cannot."""
+    """Explain why a callback is not supported in a run, if it is not."""
     for kind, reason in UNSUPPORTED.items():
         if isinstance(callback, kind):
             return f"{type(callback).__name__} is not supported: {reason}"

@@ -1,4 +1,4 @@
-"""The callback that keeps a run's record of its epochs and ends a run that diverges."""
+"""The callback that records the epochs of a run and stops a run that diverges."""
 
 import math
 import time
@@ -16,11 +16,11 @@ class Diverged(Exception):
 
 
 class Stopped(Exception):
-    """A callback ended the run, which can go on later."""
+    """A callback ended the run, which can be resumed later."""
 
 
 class History(Callback):
-    """Records each epoch; its record travels in the checkpoint.
+    """Records each epoch, also in the checkpoint.
 
     Raises:
         Diverged: in training, when a training or validation loss becomes NaN or infinite.
@@ -53,7 +53,7 @@ class History(Callback):
         self.epochs.append(Epoch(trainer.current_epoch + 1, seconds, *train, *(val or (None, None))))
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the record as plain values."""
+        """Return the record as plain values."""
         return {"epochs": [asdict(epoch) for epoch in self.epochs]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

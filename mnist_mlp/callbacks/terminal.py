@@ -3,24 +3,30 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from tqdm import tqdm
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from mnist_mlp.callbacks.history import History
 from mnist_mlp.config.schema import Config
+from mnist_mlp.console import console, counted, rendered
+from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import NotebookRun
+from mnist_mlp.runs import checkpoint
 from mnist_mlp.runs.folder import Run
-from mnist_mlp.runs.record import Epoch, Result
+from mnist_mlp.runs.record import Result
 
 log = logging.getLogger(__name__)
 
 
 class Terminal(Callback):
     """Shows a bar of an epoch's optimizer steps while it runs, on a terminal, and logs a line when it ends.
+
+    It also says where a run resumes.
 
     Args:
         history: has the figures of the epochs.
@@ -30,46 +36,65 @@ class Terminal(Callback):
     def __init__(self, history: History, show: bool) -> None:
         self.history = history
         self.show = show
-        self.bar: Any = None
+        self.bar = Progress(disable=True)
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Say where a run goes on."""
+        if self.history.epochs:
+            log.info("resuming after epoch %d of %d", len(self.history.epochs), trainer.max_epochs)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Begin the bar."""
+        """Log the header of the epochs' lines before the first, and begin the bar."""
+        if not self.bar.tasks:
+            log.info(Text("  epoch   seconds   train loss   accuracy   validation loss   accuracy", "bold"))
         batches: Any = trainer.train_dataloader
-        self.bar = tqdm(
-            total=trainer.num_training_batches if pl_module.automatic_optimization else batches.steps,
-            desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-            unit="step",
-            leave=False,
-            disable=not (self.show and sys.stderr.isatty()) or trainer.progress_bar_callback is not None,
+        out = console(stderr=True)
+        self.bar = Progress(
+            TextColumn(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"),
+            BarColumn(30),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeRemainingColumn(),
+            console=out,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # what callbacks print stands above the bar, unless it goes to a file
+            disable=not (self.show and out.is_interactive) or trainer.progress_bar_callback is not None,
         )
+        self.bar.add_task("", total=trainer.num_training_batches if pl_module.automatic_optimization else batches.steps)
+        with suppress(OSError):
+            self.bar.start()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
-        self.bar.update(len(outputs["losses"]))
+        self.bar.advance(self.bar.task_ids[0], len(outputs["losses"]))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """End the bar and log the epoch's line."""
-        self.bar.close()
+        self._end()
         epoch = self.history.epochs[-1]
-        number = f"epoch {epoch.epoch:{len(str(trainer.max_epochs))}}/{trainer.max_epochs}  {epoch.seconds:6.1f} s"
-        log.info("%s", "   ".join([number, *_figures(epoch)]))
+        number = f"{epoch.epoch}/{trainer.max_epochs}"
+        line = f"{number:>7} {epoch.seconds:9.1f} {epoch.train_loss:12.4f} {epoch.train_accuracy:10.2%}"
+        if epoch.val_loss is not None and epoch.val_accuracy is not None:
+            line += f" {epoch.val_loss:17.4f} {epoch.val_accuracy:10.2%}"
+        log.info(line)
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Take the bar away."""
-        if self.bar is not None:
-            self.bar.close()
+        self._end()
 
-
-def _figures(epoch: Epoch) -> Iterator[str]:
-    yield f"train loss {epoch.train_loss:.4f} accuracy {epoch.train_accuracy:7.2%}"
-    if epoch.val_loss is not None and epoch.val_accuracy is not None:
-        yield f"validation loss {epoch.val_loss:.4f} accuracy {epoch.val_accuracy:7.2%}"
+    def _end(self) -> None:
+        with suppress(OSError):  # the terminal was closed, and the run goes on
+            self.bar.stop()
 
 
 class Shown(logging.StreamHandler[Any]):
     """Logs for whoever reads: a run goes on when nobody does any more, as after `| head -1`, or the disk is full."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Lay out a message for a terminal, if there is one."""
+        return rendered(record.msg if isinstance(record.msg, Text) else record.getMessage())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # logging's name
         """Say what is wrong, the stream itself aside."""
@@ -123,19 +148,26 @@ def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
             handler.close()
 
 
-def heading(config: Config, device: str) -> str:
-    """Say in a line what is trained, and where."""
-    sizes = "-".join(str(size) for size in (784, *config.model.hidden_sizes, 10))
+def heading(config: Config, device: str) -> Text:
+    """Say in two lines what is trained, and how."""
+    sizes = "-".join(str(size) for size in (PIXELS, *config.model.hidden_sizes, DIGITS))
     activation = config.model.activation
     names = activation if isinstance(activation, str) else "-".join(activation)
-    optimizer = config.optimizer["_target_"].rsplit(".", 1)[-1]
-    return (
-        f"{sizes} {names}, {optimizer} lr {config.optimizer['lr']:g}, batch {config.data.batch:,}, "
-        f"{config.epochs} epochs, {config.data.protocol} protocol, seed {config.seed}, {device}"
-    )
+    optimizer = f"{config.optimizer['_target_'].rsplit('.', 1)[-1]} lr {config.optimizer['lr']:g}"
+    trained = f"{sizes} {names}, {optimizer}, batch {config.data.batch:,}, {counted(config.epochs, 'epoch')}"
+    return Text.assemble((trained, "bold"), f"\n{config.data.protocol} protocol, seed {config.seed}, {device}")
 
 
-def table(result: Result, notebook: NotebookRun | None) -> str:
+def interruption(run: Run) -> str:
+    """Say how far an interrupted run had come by its last checkpoint, and how it goes on."""
+    try:
+        epochs = checkpoint.read(run.checkpoints / "last.ckpt")["epoch"] + 1
+    except (OSError, checkpoint.Damaged):
+        return "interrupted in its first epoch; the same command starts it again"
+    return f"interrupted after epoch {epochs} of {run.config.epochs}; the same command resumes it"
+
+
+def summary(result: Result, notebook: NotebookRun | None) -> Text:
     """Lay out a run's last figures, with the notebook's beside them where it ran the same."""
     last = result.epochs[-1]
     rows = [("train", last.train_loss, last.train_accuracy)]
@@ -144,10 +176,9 @@ def table(result: Result, notebook: NotebookRun | None) -> str:
     if result.test:
         rows.append(("test", result.test["loss"], result.test["accuracy"]))
     if notebook is None:
-        lines = [f"{'':<10}  {'loss':>8}  {'accuracy':>8}"]
-        lines += [f"{stage:<10}  {loss:8.4f}  {accuracy:8.2%}" for stage, loss, accuracy in rows]
-        lines.append(f"{'seconds':<10}  {result.fit_seconds:8.1f}")
-        return "\n".join(lines)
+        header = f"{'':<10}  {'loss':>8}  {'accuracy':>8}"
+        lines = [f"{stage:<10}  {loss:8.4f}  {accuracy:8.2%}" for stage, loss, accuracy in rows]
+        return _table(header, [*lines, f"{'seconds':<10}  {result.fit_seconds:8.1f}"])
     seconds = sum(epoch.seconds for epoch in result.epochs[notebook.epochs_before :])  # of the epochs it printed
     printed = notebook.epochs[-1]
     theirs = [
@@ -155,12 +186,23 @@ def table(result: Result, notebook: NotebookRun | None) -> str:
         (printed["val_loss"], printed["val_accuracy"]),
         (notebook.test["loss"], notebook.test["accuracy"]),
     ]
+    header = f"{'':<10}  {'loss':>8}  {'notebook':>8}  {'accuracy':>8}  {'notebook':>8}"
     lines = [
-        f"{'':<10}  {'loss':>8}  {'notebook':>8}  {'accuracy':>8}  {'notebook':>8}",
-        *(
-            f"{stage:<10}  {loss:8.4f}  {their_loss:8.4f}  {accuracy:8.2%}  {their_accuracy:8.2%}"
-            for (stage, loss, accuracy), (their_loss, their_accuracy) in zip(rows, theirs, strict=False)
-        ),
-        f"{'seconds':<10}  {seconds:8.1f}  {notebook.seconds:8.1f}",
+        f"{stage:<10}  {loss:8.4f}  {their_loss:8.4f}  {accuracy:8.2%}  {their_accuracy:8.2%}"
+        for (stage, loss, accuracy), (their_loss, their_accuracy) in zip(rows, theirs, strict=False)
     ]
-    return "\n".join(lines)
+    leaking = "both validations" if result.config["data"]["protocol"] == "notebook" else "notebook's validation"
+    return _table(
+        header,
+        [*lines, f"{'seconds':<10}  {seconds:8.1f}  {notebook.seconds:8.1f}"],
+        f"{leaking}: 58% of the images are also trained on in each epoch\n(docs/protocols.md)",
+    )
+
+
+def _table(header: str, lines: list[str], note: str = "") -> Text:
+    return Text.assemble("\n", (header, "bold"), "\n", "\n".join(lines), (f"\n{note}" if note else "", "dim"))
+
+
+def place(text: object) -> Text:
+    """Return the name of a folder as a line that is never broken, so that it can be copied."""
+    return Text(f"{text}\n", no_wrap=True, overflow="ignore")

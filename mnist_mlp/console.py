@@ -1,0 +1,74 @@
+"""What is printed: in color and within the width of a terminal, plain and of any width elsewhere. Free of torch."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+
+def console(stderr: bool = False) -> "Console":
+    """Give standard output or standard error to rich, which is imported now: `--help` has no need of it."""
+    from rich.console import Console
+
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()  # whatever FORCE_COLOR says, a file stays plain
+    return Console(stderr=stderr, force_terminal=terminal, force_jupyter=False, markup=False, highlight=False)
+
+
+def rendered(text: "Text | str") -> str:
+    """Lay out a text for standard output: on a terminal it has its colors, and its lines break at words."""
+    out = console()
+    if not out.is_terminal:
+        return str(text)
+    with out.capture() as capture:
+        out.print(text, end="", crop=False)
+    return capture.get()
+
+
+def say(text: "Text | str") -> None:
+    """Print a text at once; go on where nobody reads any more, or the disk is full."""
+    with suppress(OSError):
+        print(rendered(text), flush=True)
+
+
+@contextmanager
+def showing(look: "Callable[[], RenderableType]") -> Iterator[None]:
+    """Show on a terminal what a function gives, anew twice a second, for as long as something lasts."""
+    from rich.live import Live
+
+    out = console(stderr=True)
+    live = Live(get_renderable=look, console=out, refresh_per_second=2, transient=True, redirect_stdout=False)
+    try:
+        with suppress(OSError):  # here and below: the terminal was closed, and the work goes on
+            if out.is_interactive:
+                live.start(refresh=True)
+        yield
+    finally:
+        with suppress(OSError):
+            live.stop()
+
+
+def shortened(text: str, width: int) -> str:
+    """Leave out the middle of a text that is wider than so many columns."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    start, end = width // 2, (width - 1) // 2
+    return f"{set_cell_size(text, start)}…{set_cell_size(text[::-1], end)[::-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Count things: 1 epoch, 2 epochs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def left(seconds: float) -> str:
+    """Say about how long something takes yet; nothing where it is 0, or not known."""
+    if not seconds:
+        return ""
+    amount, unit = (seconds, "s") if seconds < 90 else (seconds / 60, "min")
+    return f", about {amount:.0f} {unit} left" if amount < 90 else f", about {amount / 60:.1f} h left"
