@@ -1,4 +1,4 @@
-"""The MNIST files: there without a network, verified, in torchvision's layout."""
+"""The bundled MNIST files, unpacked and verified, in torchvision's layout."""
 
 import gzip
 import hashlib
@@ -7,22 +7,27 @@ import logging
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
+import numpy as np
+import torch
 from filelock import FileLock
 from jaxtyping import Int64, UInt8
 from platformdirs import user_cache_path
 from torch import Tensor
 
+from mnist_mlp import files
 from mnist_mlp.errors import Problem
 
 log = logging.getLogger(__name__)
 
 
 class IDXFile(NamedTuple):
-    """What is known of an uncompressed file: its magic number, its size in bytes and its SHA-256 sum."""
+    """The magic number, the size in bytes and the SHA-256 checksum of an uncompressed file."""
 
     magic: int
     size: int
@@ -42,50 +47,68 @@ FILES = {
     "t10k-labels-idx1-ubyte": IDXFile(2049, 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
 STAMP = "unpacked_by_mnist_mlp.json"
-"""Lies beside the files that this module unpacked: the size and time of each when its SHA-256 was last verified."""
+"""The file beside those that this module unpacked: the size and time of each when its SHA-256 was last verified."""
 
 
 class Records(NamedTuple):
-    """Images and labels, as they stand in the files."""
+    """Images and labels, as the files have them."""
 
     images: UInt8[Tensor, "records 784"]
     labels: Int64[Tensor, " records"]
 
 
 def default_directory() -> Path:
-    """The directory the files are unpacked to when the configuration names none."""
+    """Return the directory that the files are unpacked to unless the configuration names another."""
     return Path(user_cache_path("mnist_mlp"))
 
 
 def load(directory: Path, train: bool) -> Records:
-    """Read the 60,000 training or the 10,000 test records through torchvision, unpacking the files if need be.
+    """Read the 60,000 training or the 10,000 test records, unpacking and verifying the files first if necessary.
+
+    Torchvision reads them the first time; a copy of what it read, with checksums, serves later ones, as importing it
+    takes longer than a short run.
 
     Args:
-        directory: holds, or will hold, `MNIST/raw`.
-        train: the training records, else the test records.
+        directory: where `MNIST/raw` is, or will be.
+        train: True for the training records, False for the test records.
 
     Raises:
-        Problem: the user's own copy in `directory` is damaged, or `directory` cannot be written to.
+        Problem: the user's own copy in `directory` is corrupt, or `directory` cannot be written to.
     """
-    from torchvision.datasets import MNIST  # takes a second to import
-
     prepare(directory)
+    kept = _kept(train)
+    # np.load verifies the checksums; if there is no copy, or a corrupt one, torchvision reads the files again.
+    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile), kept.open("rb") as file, np.load(file) as copy:
+        return Records(torch.from_numpy(copy["images"]), torch.from_numpy(copy["labels"]))
+    from torchvision.datasets import MNIST  # takes seconds to import
+
     records = MNIST(str(directory), train=train)
-    return Records(records.data.flatten(1), records.targets)
+    images, labels = records.data.flatten(1), records.targets
+    with suppress(OSError):  # the cache cannot be written to
+        files.make_folder(kept.parent)
+        with files.replacing(kept) as partial:
+            np.savez(partial, images=images.numpy(), labels=labels.numpy())
+    return Records(images, labels)
+
+
+def _kept(train: bool) -> Path:
+    """Where the records are kept once torchvision has read them: those of any directory, as all have the same files."""
+    name = "train-images-idx3-ubyte" if train else "t10k-images-idx3-ubyte"
+    return default_directory() / f"{name}-{FILES[name].sha256[:8]}.npz"
 
 
 def prepare(directory: Path) -> None:
-    """Make sure that `directory` holds the four verified files in torchvision's layout.
+    """Make sure that `directory` has the four files, verified, in torchvision's layout.
 
-    A copy that this module unpacked is verified in full once, later by the size and time of its files, and replaced if
-    it is damaged. A user's own copy is verified in full and never written to.
+    A copy that this module unpacked is verified completely once, afterwards by the size and time of its files, and
+    replaced if it is corrupt. A user's own copy is verified completely each time and never written to.
 
     Raises:
-        Problem: the user's own copy is damaged, or `directory` cannot be written to.
+        Problem: the user's own copy is corrupt, or `directory` cannot be written to.
     """
     raw = directory / "MNIST" / "raw"
     try:
-        if _is_as_stamped(raw):
+        if _matches_stamp(raw):
             return
         if _is_users_own(raw, directory):
             damage = _damage(raw)
@@ -94,7 +117,7 @@ def prepare(directory: Path) -> None:
             return
         raw.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(raw.parent / ".lock"):
-            if not _is_as_stamped(raw):  # another process may have unpacked them meanwhile
+            if not _matches_stamp(raw):  # another process may have unpacked them meanwhile
                 _unpack(raw)
     except OSError as error:
         raise Problem(f"data.dir: {raw} cannot hold the MNIST files: {error.strerror or error}") from error
@@ -106,7 +129,7 @@ def _is_users_own(raw: Path, directory: Path) -> bool:
     )
 
 
-def _is_as_stamped(raw: Path) -> bool:
+def _matches_stamp(raw: Path) -> bool:
     try:
         return json.loads((raw / STAMP).read_text(encoding="utf-8")) == _stamp(raw)
     except (OSError, ValueError):
@@ -125,7 +148,7 @@ def _stamp(raw: Path) -> dict[str, list[int]]:
 
 
 def _damage(raw: Path) -> str | None:
-    """Say what is wrong with the first damaged file, if any is."""
+    """Describe what is wrong with the first corrupt or missing file, if any is."""
     for name, expected in FILES.items():
         path = raw / name
         if not path.exists():
@@ -142,12 +165,12 @@ def _damage(raw: Path) -> str | None:
 
 
 def _unpack(raw: Path) -> None:
-    """Unpack the bundled files into a folder beside `raw`, verify them, and put them in place; the lock is held."""
+    """Unpack the bundled files into a folder beside `raw`, verify them and move them there. The caller has the lock."""
     for leftover in raw.parent.glob(".unpacking-*"):  # of a process that was killed
         shutil.rmtree(leftover)
     if any((raw / name).exists() for name in FILES):
         damage = _damage(raw)
-        if damage is None:  # the times differ, as in a copied cache
+        if damage is None:  # only the times differ, as in a copied cache
             _write_stamp(raw)
             return
         log.warning("%s; the bundled copy replaces it", damage)
@@ -170,6 +193,4 @@ def _unpack(raw: Path) -> None:
 
 
 def _write_stamp(raw: Path) -> None:
-    partial = raw / f"{STAMP}.partial"
-    partial.write_text(json.dumps(_stamp(raw)), encoding="utf-8")
-    partial.replace(raw / STAMP)
+    files.write(raw / STAMP, json.dumps(_stamp(raw)))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from mnist_mlp.fast import start
+
 # One cache for all workers of a test session, apart from the user's own; set before anything asks for it.
 os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"mnist_mlp-tests-{os.getuid()}")
 os.environ["KERAS_BACKEND"] = "torch"
@@ -18,6 +20,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # each core has a worker of its own
 settings.register_profile("sample", max_examples=15, derandomize=True)
 settings.register_profile("night", max_examples=2_500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sample"))
+
+start.prepare()  # as every command does
 
 ROOT = Path(__file__).parents[1]
 SHORT = ["data.steps_per_epoch=2", "epochs=1", "trainer=cpu"]

@@ -2,9 +2,11 @@ import gzip
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from torchvision.datasets import MNIST
 
 from mnist_mlp import mnist
 from mnist_mlp.errors import Problem
@@ -31,6 +33,12 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(data)
 
 
+def flip_a_pixel(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[100_000] ^= 1
+    path.write_bytes(data)
+
+
 def test_the_files_are_unpacked_to_torchvisions_layout(tmp_path: Path, content: dict[str, bytes]) -> None:
     mnist.prepare(tmp_path)
     for name, data in content.items():
@@ -44,6 +52,32 @@ def test_the_records_are_mnists() -> None:
     assert test.images.shape == (10_000, 784)
     # The counts of the digits 0 to 9, published with the data set.
     assert training.labels.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+
+
+def test_the_records_are_those_that_torchvision_reads_and_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnist, "default_directory", lambda: tmp_path)
+    first = mnist.load(tmp_path, train=False)
+    read = MNIST(str(tmp_path), train=False)
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+    for records in (first, mnist.load(tmp_path, train=False)):
+        assert records.images.equal(read.data.flatten(1))
+        assert records.labels.equal(read.targets)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-7]), flip_a_byte, flip_a_pixel])
+def test_a_corrupt_copy_of_the_records_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(mnist, "default_directory", lambda: tmp_path)
+    records = mnist.load(tmp_path, train=False)
+    (kept,) = tmp_path.glob("*.npz")
+    before = kept.read_bytes()
+    damage(kept)
+    assert mnist.load(tmp_path, train=False).images.equal(records.images)
+    assert len(kept.read_bytes()) == len(before)
+    assert mnist.load(tmp_path, train=False).images.equal(records.images)
 
 
 def test_parallel_first_runs_unpack_once(tmp_path: Path) -> None:

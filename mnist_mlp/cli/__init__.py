@@ -1,1 +1,1 @@
-"""The command line; nobody's library."""
+"""The command line: a module for each verb. Nothing else imports from here."""

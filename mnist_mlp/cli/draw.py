@@ -1,15 +1,15 @@
-"""Draw a digit with the mouse and see what one trained network, or two beside each other, make of it.
+"""Draw a digit with the mouse in a browser, and see how one or two trained networks classify it.
 
     mnist-mlp draw baseline
     mnist-mlp draw q04 best --port 8100
 
-A RUN is what mnist-mlp predict takes. The page is for this machine alone (127.0.0.1), and needs no network.
+A RUN is named as for mnist-mlp predict. The page is available on this machine only (127.0.0.1), also offline.
 """
 
 import argparse
 import os
 import socket
-import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mnist_mlp.cli.arguments import Parser
@@ -22,43 +22,43 @@ HOST = "127.0.0.1"
 
 
 def port(text: str) -> int:
-    """Read the number of a port."""
+    """Parse the number of a port."""
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to 65535")
     return int(text)
 
 
 def listen(number: int) -> socket.socket:
-    """Take a port of the loopback interface.
+    """Listen on a port of the loopback interface.
 
     Raises:
-        Problem: it is taken, or not for this user.
+        Problem: the port is in use, or this user may not use it.
     """
     try:
         return socket.create_server((HOST, number))
     except OSError as error:
-        reason = os.strerror(error.errno or 0)  # Python's own adds the address
-        raise Problem(f"--port: {number} cannot be had ({reason}); --port 0 takes any that is free") from error
+        reason = os.strerror(error.errno or 0)  # Python's own message includes the address
+        raise Problem(f"--port: {number} is not available ({reason}); --port 0 chooses a free one") from error
 
 
 def serve(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C.
 
     Raises:
-        Problem: the port is taken, or there is no such run.
+        Problem: the port is not available, or there is no such run.
     """
     with listen(arguments.port) as listening:
         number = listening.getsockname()[1]
-        # At once: a browser that comes while the networks are loaded waits for the answer.
-        print(f"http://{HOST}:{number}/ (Ctrl-C ends it)", flush=True)
+        # Before the networks are loaded: meanwhile a browser can connect, and waits for the response.
+        print(f"http://{HOST}:{number}/ (press Ctrl-C to stop)", flush=True)
         from werkzeug.serving import make_server
 
-        from mnist_mlp.inference import load as trained
         from mnist_mlp.inference.draw_app import Application, QuietHandler
+        from mnist_mlp.inference.load import load
         from mnist_mlp.inference.predict import probabilities
 
         runs = [arguments.run] if arguments.other is None else [arguments.run, arguments.other]
-        networks = [trained.load(run, arguments.runs_dir) for run in runs]
+        networks = [load(run, arguments.runs_dir) for run in runs]
 
         def classify(digit: "Digit") -> list[list[float]]:
             return [probabilities(network.model, [digit])[0] for network in networks]
@@ -74,21 +74,11 @@ def serve(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read the command line, load the networks, serve."""
+    """Parse the command line and serve the page."""
     parser = Parser.of(__doc__)
     parser.add_argument("run", metavar="RUN", help="folder of a run, its label, a checkpoint, or best")
-    parser.add_argument("other", metavar="RUN2", nargs="?", help="one to be shown beside it")
+    parser.add_argument("other", metavar="RUN2", nargs="?", help="another run, to compare")
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--port", type=port, default=8028, help="of 127.0.0.1; 0 takes any that is free (8028)")
-    arguments = parser.parse_args()
-    try:
-        serve(arguments)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        print(f"{package} is not installed: pip install -e .[draw]", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(0)
+    parser.add_argument("--port", type=port, default=8028, help="of 127.0.0.1; 0 chooses a free one (8028)")
+    with suppress(KeyboardInterrupt):
+        serve(parser.parse_args())

@@ -1,11 +1,11 @@
-"""Say which digits a trained network sees in photographs, drawings and arrays.
+"""Classify the digits in photographs, drawings and arrays with a trained network.
 
     mnist-mlp predict baseline digit.png photographs/
     mnist-mlp predict best digits.npy --show seen.png
     mnist-mlp predict runs/baseline-acf8c16a/seed0 digit.jpg --json
 
-RUN is the folder of a run, a label as in `q05` or `q05/seed0`, a checkpoint's file, or `best`. Each image is brought to
-the form of MNIST's first. The exit status is 1 if some of the files could not be used, and 2 if none could."""
+RUN is the folder of a run, a label as in `q05` or `q05/seed0`, a checkpoint file, or `best`. Each image is first
+converted to MNIST's format. The exit status is 1 if some of the files could not be used, and 2 if none could."""
 
 import argparse
 import json
@@ -22,30 +22,32 @@ if TYPE_CHECKING:
     from mnist_mlp.inference.preprocess import Digit
 
 
-SHOWN = 400
-"""The most images that --show puts in its picture."""
+MAXIMUM = 400
+"""The maximum number of images in the picture of --show."""
 
 
 def png(text: str) -> Path:
-    """Read the name of a picture to be written."""
+    """Parse the name of a picture to be written."""
     path = Path(os.path.expanduser(text))
     if path.suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text}: its name has to end with .png")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: there is no folder to write it in, or it is one")
+        raise argparse.ArgumentTypeError(f"{text}: the name of the picture has to end with .png")
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is a folder")
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: its folder does not exist")
     return path
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Print the guesses, and on stderr what is wrong with a file; give the exit status.
+    """Print the predictions, and on stderr the problems with files; return the exit status.
 
     Raises:
         Problem: there is no such run, or the picture cannot be written.
     """
-    from mnist_mlp.inference import load as trained
+    from mnist_mlp.inference.load import load
 
-    network = trained.load(arguments.run, arguments.runs_dir)
-    found: list[tuple[str, Digit]] = []
+    network = load(arguments.run, arguments.runs_dir)
+    named_digits: list[tuple[str, Digit]] = []
     failed = False
     for given in arguments.images:
         try:
@@ -55,14 +57,14 @@ def predict(arguments: argparse.Namespace) -> int:
             print(printable(str(problem)), file=sys.stderr)
         for file in files:
             digits, problems = digits_of(file)
-            found += digits
+            named_digits += digits
             for problem in problems:
                 failed = True
                 print(printable(str(problem)), file=sys.stderr)
-    if not found:
+    if not named_digits:
         return 2
-    chances = probabilities(network.model, [digit for _, digit in found])
-    predictions = [Prediction(name, digit, chance) for (name, digit), chance in zip(found, chances, strict=True)]
+    chances = probabilities(network.model, [digit for _, digit in named_digits])
+    predictions = [Prediction(name, digit, chance) for (name, digit), chance in zip(named_digits, chances, strict=True)]
     if arguments.json:
         images = [
             {"file": each.name, "guess": each.best()[0], "probabilities": each.probabilities} for each in predictions
@@ -71,14 +73,14 @@ def predict(arguments: argparse.Namespace) -> int:
     else:
         print(table(predictions))
     if arguments.show:
-        picture(predictions[:SHOWN], arguments.show)
-        if len(predictions) > SHOWN:
-            print(f"{arguments.show}: the first {SHOWN} of {len(predictions)} images", file=sys.stderr)
+        picture(predictions[:MAXIMUM], arguments.show)
+        if len(predictions) > MAXIMUM:
+            print(f"{arguments.show}: only the first {MAXIMUM} of {len(predictions)} images", file=sys.stderr)
     return 1 if failed else 0
 
 
 def main() -> None:
-    """Read the command line, load the network, look at the images."""
+    """Parse the command line and classify the images."""
     parser = Parser.of(__doc__)
     parser.add_argument("run", metavar="RUN", help="folder of a run, its label, a checkpoint, or best")
     parser.add_argument(
@@ -90,10 +92,5 @@ def main() -> None:
     )
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
     parser.add_argument("--json", action="store_true", help="print all ten probabilities as JSON")
-    parser.add_argument("--show", metavar="FILE.png", type=png, help="write a picture of what the network saw")
-    arguments = parser.parse_args()
-    try:
-        sys.exit(predict(arguments))
-    except Problem as problem:
-        print(printable(str(problem)), file=sys.stderr)
-        sys.exit(2)
+    parser.add_argument("--show", metavar="FILE.png", type=png, help="write a picture of the images as classified")
+    sys.exit(predict(parser.parse_args()))

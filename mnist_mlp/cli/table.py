@@ -1,31 +1,24 @@
-"""Tabulate the runs there are of some configurations: one row for each, with the means over its seeds, as Markdown.
+"""Tabulate the finished runs of some configurations in Markdown: a row for each, with means over its seeds.
 
 mnist-mlp table experiment=beyond "experiment=beyond epochs=30"
 """
 
 import os
-import sys
 
+from mnist_mlp import files
 from mnist_mlp.cli.arguments import Parser, path
-from mnist_mlp.errors import Problem
 from mnist_mlp.report.comparison import find, markdown, runs
 
 
 def main() -> None:
-    """Read the command line, find the runs, write and print."""
+    """Parse the command line, collect the runs and print the table."""
     parser = Parser.of(__doc__)
-    parser.add_argument("overrides", nargs="+", metavar="OVERRIDES", help="of train.py, all of a row in one argument")
+    parser.add_argument("overrides", nargs="+", metavar="OVERRIDES", help="of train.py: one argument for each row")
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--csv", type=path, metavar="FILE", help="write every run there, too")
+    parser.add_argument("--csv", type=path, metavar="FILE", help="also write all runs to this file")
     arguments = parser.parse_args()
-    try:
-        found = find(arguments.overrides, arguments.runs_dir)
-        if arguments.csv:
-            from mnist_mlp.inference.export import whole  # which takes a while: it needs torch
-
-            with whole(arguments.csv) as partial:
-                runs(found).to_csv(partial, index=False)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(2)
-    print(markdown(found))
+    rows = find(arguments.overrides, arguments.runs_dir)
+    if arguments.csv:
+        with files.saving(arguments.csv) as partial:
+            runs(rows).to_csv(partial, index=False)
+    print(markdown(rows))

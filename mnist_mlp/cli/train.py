@@ -8,29 +8,31 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_mlp.cli.arguments import Parser, read_or_not
+from mnist_mlp.cli.arguments import Parser, clean_exit
 from mnist_mlp.config.compose import (
     compose,
     composing,
+    config_of_run,
     in_one_line,
     in_parallel,
-    labelled,
     loader,
 )
+from mnist_mlp.config.hydra_internals import Hydra, get_args_parser
 from mnist_mlp.config.overrides import problems_of_dashes
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import nearest
+from mnist_mlp.console import say, showing
 from mnist_mlp.errors import Problem
+from mnist_mlp.fast import start
 from mnist_mlp.runs.launch import Launch, check
+from mnist_mlp.runs.ranks import is_follower
 from mnist_mlp.runs.sweep import Sweep
 
 
@@ -45,7 +47,7 @@ def main() -> None:
         arguments = Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args()
         if problem := problem_of_flags(arguments):
             raise Problem(problem)
-        with read_or_not(), composing(arguments.config_dir) as hydra:
+        with clean_exit(), composing(arguments.config_dir) as hydra:
             status = follow(arguments, hydra)
     except Problem as problem:
         print(problem, file=sys.stderr)
@@ -90,7 +92,7 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
             else:
                 hydra.shell_completion("config", overrides)
         return 0
-    launch = check(arguments)
+    launch = check(overrides, arguments.multirun)
     if launch.problems:
         raise Problem("\n".join(launch.problems))
     if arguments.package and (problem := problem_of_package(arguments.package, compose(overrides))):
@@ -109,28 +111,39 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
 
 def follow_sweep(launch: "Launch", hydra: Hydra, overrides: list[str]) -> int:
     """Run the jobs of a sweep, say what has become of each, and give the exit status."""
-    sweep = Sweep(launch.configs)
+    sweep, hint = Sweep(launch.configs), ""
     try:
         with in_one_line(), sweep.display() if launch.parallel else nullcontext():
-            hydra.multirun("config", run, overrides)
+            hydra.multirun("config", run if launch.parallel else partial(run, sweep=sweep), overrides)
         from mnist_mlp.tracking import seed_means as means
 
         means.write(launch.configs)
+    except KeyboardInterrupt:
+        say("")  # after the terminal's ^C
+        hint = "\nthe same command resumes the sweep"
+        raise
     finally:
-        print(sweep.table())
+        print(sweep.table() + hint)
     return 0 if sweep.complete else 1
 
 
-def run(composed: DictConfig) -> float:
+def run(composed: DictConfig, sweep: Sweep | None = None) -> float:
     """Run one job that Hydra composed; give its validation accuracy, for sweepers.
 
     A job of a sweep that fails does not stop the others, unless `fail_fast` says so.
+
+    Args:
+        composed: by Hydra.
+        sweep: whose jobs run one after another.
     """
     hydra_config = HydraConfig.get()
-    config = labelled(composed, hydra_config)
+    config = config_of_run(composed, hydra_config)
     sweeps = hydra_config.mode == RunMode.MULTIRUN
+    show = not (sweeps and in_parallel(hydra_config)) and not is_follower(config.trainer.get("num_nodes", 1))
     try:
-        return training_function()(config, show=not (sweeps and in_parallel(hydra_config)))
+        train = training_function(show)
+        with sweep.job(hydra_config.job.num + 1) if sweep else nullcontext():
+            return train(config, show)
     except Problem as problem:
         print(problem, file=sys.stderr)
         if not sweeps or config.fail_fast:
@@ -146,14 +159,16 @@ def run(composed: DictConfig) -> float:
 
 
 @cache
-def training_function() -> Callable[..., float]:
-    """Import torch and Lightning, and give what trains a run.
+def training_function(show: bool = True) -> Callable[..., float]:
+    """Import torch and Lightning, and give what trains a run. Meanwhile a terminal says so, if `show`.
 
     Their many objects stay for good: to look for garbage among them takes a sixth of the time of the import, and more
     than that at the end of the process.
     """
     gc.disable()
-    from mnist_mlp.training import train
+    start.prepare()
+    with showing(lambda: "loading PyTorch …") if show else nullcontext():
+        from mnist_mlp.training import train
 
     gc.freeze()
     gc.enable()

@@ -1,21 +1,23 @@
-"""The one command: a word without = is a verb, all else trains."""
+"""The command mnist-mlp: if its first argument is a verb, run it, or else train."""
 
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
 
-from mnist_mlp.cli.arguments import read_or_not
+from mnist_mlp.cli.arguments import clean_exit
 from mnist_mlp.config.valid import nearest
+from mnist_mlp.errors import Problem
+from mnist_mlp.fast import start
 
 VERBS = ("draw", "evaluate", "export", "predict", "report", "reproduce", "search", "table")
-"""Each has a module of its name in this package."""
+"""The verbs; each has a module of the same name in this package."""
 
 EXTRAS = {"reproduce": "report", "table": "report"}
-"""The extra of this package that brings what a verb needs, where it has another name."""
+"""The extra with the packages that a verb requires, if its name is another than the verb's."""
 
 
 def main() -> None:
-    """Run the command line in `sys.argv`: a verb, or what trains; exit with status 2 if it is wrong."""
+    """Run the command line in `sys.argv`; exit with status 2 if it is wrong."""
     program, *arguments = sys.argv
     if Path(program).name == "__main__.py":  # python -m mnist_mlp
         sys.argv[0] = program = "mnist-mlp"
@@ -37,10 +39,10 @@ def main() -> None:
 
 def run(verb: str) -> None:
     """Run a verb with the arguments in `sys.argv`."""
-    with read_or_not():
+    start.prepare()
+    with clean_exit():
         try:
-            module = import_module(f"mnist_mlp.cli.{verb}")
+            import_module(f"mnist_mlp.cli.{verb}").main()
         except ModuleNotFoundError as error:
-            print(f"{error.name} is not installed: pip install 'mnist-mlp[{EXTRAS.get(verb, verb)}]'", file=sys.stderr)
-            sys.exit(2)
-        module.main()
+            package, extra = str(error.name).partition(".")[0], EXTRAS.get(verb, verb)
+            raise Problem(f"{package} is not installed: pip install 'mnist-mlp[{extra}]'") from error
