@@ -1,4 +1,4 @@
-"""What the command mnist-mlp does, as `python -m mnist_mlp`."""
+"""The command mnist-mlp, as `python -m mnist_mlp`."""
 
 from mnist_mlp.cli.verbs import main
 

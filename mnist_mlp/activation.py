@@ -1,4 +1,4 @@
-"""The activations by name. Free of torch, so that a command line is checked before torch is imported."""
+"""The activations by name. Free of torch, so that a command line can be checked before torch is imported."""
 
 ACTIVATIONS = {
     "relu": "ReLU",
@@ -15,14 +15,14 @@ ACTIVATIONS = {
     "gaussian": "Gaussian",
     "inverted_gaussian": "InvertedGaussian",
 }
-"""The name in a configuration, and the class that it stands for: of torch.nn, or of mlp.py where torch has none."""
+"""From a name in the configuration to that of the class, of torch.nn or of mlp.py, and of the struct in kernel.cpp."""
 
 
 def one_per_layer(activation: str | list[str], layers: int) -> list[str]:
-    """Give the activation of each of `layers` hidden layers, from one name for all or a list with one for each.
+    """Return the activation of each hidden layer, given one name for all or a list with one for each.
 
     Raises:
-        ValueError: the list has another length; the message names both lengths.
+        ValueError: the length of the list is not `layers`.
     """
     if isinstance(activation, str):
         return [activation] * layers

@@ -1,4 +1,4 @@
-"""Deformed images: each epoch trains on its own, which depend on the seed and the epoch alone."""
+"""Randomly deformed images: other ones in each epoch, which depend on the seed and the epoch alone."""
 
 import math
 
@@ -7,22 +7,23 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-SIDE = 28
+from mnist_mlp.images import PIXELS, SIDE
+
 AT_ONCE = 2_000
-"""Images deformed together: what they take, some 30 MB, is soon used again."""
+"""Images that are deformed together, so that the next ones reuse the same 30 MB or so."""
 
 
 class Deformation:
-    """Rotates, scales, shears, shifts and bends images, each at random.
+    """Rotates, scales, shears, translates and bends each image at random.
 
-    The elastic part is that of Simard et al. 2003: every pixel is displaced by Gaussian noise that a Gaussian filter
-    has made smooth.
+    The elastic part is that of Simard et al. 2003, "Best practices for convolutional neural networks applied to visual
+    document analysis": every pixel is displaced by Gaussian noise, smoothed by a Gaussian filter.
 
     Args:
-        rotation: degrees, at most, to either side.
-        scaling: the part by which width and height, each, grow or shrink at most.
-        shear: pixels, at most, by which a row is displaced for each pixel of its distance from the centre.
-        translation: pixels, at most, in both directions.
+        rotation: maximum angle, in degrees, in both directions.
+        scaling: maximum fraction by which width and height grow or shrink, independently.
+        shear: maximum displacement of a row, in pixels for each pixel of its distance from the center.
+        translation: maximum displacement, in pixels, horizontally and vertically.
         elasticity: standard deviation, in pixels, of the elastic displacement.
         smoothness: standard deviation, in pixels, of the Gaussian filter.
     """
@@ -41,13 +42,13 @@ class Deformation:
         self.shear = shear
         self.translation = translation
         self.elasticity = elasticity
-        self.bends = _smooth_bends(smoothness)
+        self.modes = _smooth_modes(smoothness)
 
     def __call__(self, images: UInt8[Tensor, "records 784"], seed: int) -> UInt8[Tensor, "records 784"]:
         """Deform images, on the CPU.
 
         Args:
-            images: as in the files.
+            images: with the values 0 to 255 of the files.
             seed: determines the deformations.
         """
         random = torch.Generator().manual_seed(seed)
@@ -56,14 +57,14 @@ class Deformation:
     def _deform(self, images: UInt8[Tensor, "some 784"], random: torch.Generator) -> UInt8[Tensor, "some 784"]:
         places = self._places(len(images), random)
         pixels = images.view(-1, 1, SIDE, SIDE).float()
-        deformed = functional.grid_sample(pixels, places, align_corners=False)  # bilinear; 0 beyond the border
-        return deformed.round_().to(torch.uint8).view(-1, SIDE * SIDE)
+        deformed = functional.grid_sample(pixels, places, align_corners=False)  # bilinear; 0 outside the image
+        return deformed.round_().to(torch.uint8).view(-1, PIXELS)
 
     def _places(self, count: int, random: torch.Generator) -> Float[Tensor, "{count} 28 28 2"]:
-        """Draw where each pixel comes from, from -1 to 1 across the image."""
+        """Draw the place that each pixel comes from: x and y, from -1 to 1 across the image."""
 
-        def uniform(most: float) -> Float[Tensor, " {count}"]:
-            return (2 * torch.rand(count, generator=random) - 1) * most
+        def uniform(maximum: float) -> Float[Tensor, " {count}"]:
+            return (2 * torch.rand(count, generator=random) - 1) * maximum
 
         angle, shear = uniform(self.rotation), uniform(self.shear)
         width, height = 1 + uniform(self.scaling), 1 + uniform(self.scaling)
@@ -73,20 +74,20 @@ class Deformation:
             torch.stack([cosine / width, (shear * cosine - sine) / width, across], dim=1),
             torch.stack([sine / height, (shear * sine + cosine) / height, down], dim=1),
         ]
-        centres = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
-        y, x = torch.meshgrid(centres, centres, indexing="ij")
-        straight = torch.stack([x.flatten(), y.flatten(), torch.ones(SIDE * SIDE)])
+        centers = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
+        y, x = torch.meshgrid(centers, centers, indexing="ij")
+        straight = torch.stack([x.flatten(), y.flatten(), torch.ones(PIXELS)])
         places = (torch.stack(rows, dim=1) @ straight).view(count, 2, SIDE, SIDE)
         if self.elasticity:
-            ways = self.bends.shape[1]
-            noise = torch.randn(count, 2, ways, ways, generator=random)
-            places += self.bends @ noise @ self.bends.T * (2 / SIDE * self.elasticity)
+            modes = self.modes.shape[1]
+            noise = torch.randn(count, 2, modes, modes, generator=random)
+            places += self.modes @ noise @ self.modes.T * (2 / SIDE * self.elasticity)
         return places.permute(0, 2, 3, 1)
 
 
-def _smooth_bends(smoothness: float) -> Float[Tensor, "28 ways"]:
-    # Smoothed noise along a row of pixels has a covariance of few large eigenvalues: noise along their eigenvectors
-    # gives the same displacements as filtering a whole picture of noise, within a hundredth, at a fraction of the cost.
+def _smooth_modes(smoothness: float) -> Float[Tensor, "28 modes"]:
+    # The covariance of smoothed noise along a row of pixels has few large eigenvalues: noise along their eigenvectors
+    # gives the same displacements as filtering a whole image of noise, within 1%, at a fraction of the cost.
     distance = torch.arange(SIDE).unsqueeze(0) - torch.arange(SIDE).unsqueeze(1)
     covariance = torch.exp(-(distance.double() ** 2) / (4 * smoothness**2))
     values, vectors = torch.linalg.eigh(covariance)

@@ -1,5 +1,5 @@
-"""What a user did or has that cannot work."""
+"""The exception for errors that the user can correct."""
 
 
 class Problem(Exception):
-    """One line for the user: what is wrong, where, and what would be right. The command ends with status 2."""
+    """An error that the user can correct: its message says what is wrong, where and why, and what would be right."""

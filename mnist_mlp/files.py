@@ -1,13 +1,18 @@
 """Files and folders that several processes, and several people, share. Free of torch."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
+from mnist_mlp.errors import Problem
+
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, with the permissions of the one that is there."""
+    """Make a folder and the missing ones above it, all with the permissions of the nearest existing one."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -15,16 +20,47 @@ def make_folder(folder: Path) -> None:
 
 
 def lock(path: Path) -> FileLock:
-    """Give a lock that whoever may write in its folder may take. The operating system frees it when a process dies."""
+    """Return a lock for everyone who may write to its folder. The operating system releases it if a process dies."""
     make_folder(path.parent)
     return FileLock(path, mode=path.parent.stat().st_mode & 0o666 | 0o600)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file all at once: at any moment, the old text or the new one is on the disk."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; what is written there replaces `path` at the end, so that no one ever reads a part of it.
+
+    If an exception ends the block, `path` stays as it was.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        yield partial
+        with partial.open("r+b") as file:
+            os.fsync(file.fileno())  # on the disk before it gets its name, in case the machine fails
+        partial.replace(path)
+
+
+@contextmanager
+def saving(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file that the user asked for.
+
+    Raises:
+        Problem: the file cannot be written.
+    """
+    try:
+        with replacing(path) as partial:
+            yield partial
+    except OSError as error:
+        raise Problem(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Replace a file by new content; text is written as UTF-8.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)

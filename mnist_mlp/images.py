@@ -1,4 +1,4 @@
-"""Pictures of what a network gets wrong and of what its first layer looks for."""
+"""The size of MNIST's images, and pictures of a network's mistakes and weights. Free of torch."""
 
 import io
 from functools import cache
@@ -8,8 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-INK, PAPER, FAINT = 32, 255, 110  # shades of grey
-WIDTH = 350  # of the pictures, as of TensorBoard's cards: it scales without smoothing, and small text with it
+SIDE = 28
+PIXELS = SIDE * SIDE
+DIGITS = 10
+
+INK, PAPER, FAINT = 32, 255, 110  # shades of gray
+WIDTH = 350  # of the pictures, as of TensorBoard's cards: they scale without smoothing, which spoils small text
 SHADES = 60  # of blue, and as many of red
 RIGHT, WRONG = np.array([0, 114, 178]), np.array([213, 94, 0])  # Okabe and Ito's blue and vermilion
 
@@ -21,72 +25,73 @@ def mistakes(
     columns: int = 5,
     rows: int = 4,
 ) -> Image.Image:
-    """Draw the images whose wrong guess is the surest, the surest first, each with truth, guess and probability."""
+    """Draw the misclassified images, the most confident first, each with its label, prediction and probability."""
     guesses = probabilities.argmax(axis=1)
-    surest = probabilities.max(axis=1)
+    confidence = probabilities.max(axis=1)
     wrong = np.flatnonzero(guesses != labels)
-    worst = wrong[np.argsort(-surest[wrong], kind="stable")][: columns * rows]
-    scale, width, height = 2, WIDTH // columns, 92
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: columns * rows]
+    size, width, height = 2 * SIDE, WIDTH // columns, 92
     picture = Image.new("L", (WIDTH, rows * height + 24), PAPER)
     draw = ImageDraw.Draw(picture)
-    total = f"{len(wrong):,} of {len(labels):,} test digits are wrong; the surest of them:"
-    draw.text((4, 4), total if len(wrong) else "no test digit is wrong", INK, _font(12))
+    total = f"{len(wrong):,} of {len(labels):,} test images are misclassified; the most confident:"
+    draw.text((4, 4), total if len(wrong) else "no test image is misclassified", INK, _font(12))
     for place, sample in enumerate(worst):
         left, top = place % columns * width, place // columns * height + 24
-        digit = Image.fromarray(255 - images[sample].reshape(28, 28)).resize((28 * scale, 28 * scale), 0)
-        picture.paste(digit, (left + (width - 28 * scale) // 2, top))
-        said = f"{labels[sample]} as {guesses[sample]}"
-        draw.text((left + width / 2, top + 57), said, INK, _font(12), anchor="ma")
-        draw.text((left + width / 2, top + 71), f"{surest[sample]:.1%}", FAINT, _font(11), anchor="ma")
+        digit = Image.fromarray(255 - images[sample].reshape(SIDE, SIDE)).resize((size, size), 0)
+        picture.paste(digit, (left + (width - size) // 2, top))
+        caption = f"{labels[sample]} as {guesses[sample]}"
+        draw.text((left + width / 2, top + 57), caption, INK, _font(12), anchor="ma")
+        draw.text((left + width / 2, top + 71), f"{confidence[sample]:.1%}", FAINT, _font(11), anchor="ma")
     return picture
 
 
 def confusions(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Int[np.ndarray, "10 10"]:
-    """Count how often each digit (a row) was taken for each digit (a column)."""
-    counts = np.zeros((10, 10), int)
+    """Count how often each digit (row) was classified as each digit (column)."""
+    counts = np.zeros((DIGITS, DIGITS), int)
     np.add.at(counts, (labels, guesses), 1)
     return counts
 
 
 def confusion_matrix(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Image.Image:
-    """Draw how often each digit (a row) was taken for each digit (a column)."""
+    """Draw how often each digit (row) was classified as each digit (column)."""
     counts = confusions(labels, guesses)
     cell, margin = 31, 36
-    picture = Image.new("RGB", (WIDTH, margin + 10 * cell + 4), _grey(PAPER))
+    picture = Image.new("RGB", (WIDTH, margin + DIGITS * cell + 4), _gray(PAPER))
     draw = ImageDraw.Draw(picture)
-    draw.text((margin + 5 * cell, 1), "taken for", _grey(FAINT), _font(12), anchor="ma")
-    draw.text((2, 18), "digit", _grey(FAINT), _font(12))
+    draw.text((margin + DIGITS * cell / 2, 1), "classified as", _gray(FAINT), _font(12), anchor="ma")
+    draw.text((2, 18), "digit", _gray(FAINT), _font(12))
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    for row, column in product(range(10), repeat=2):
-        # Mistakes are few beside right answers, and a third root lets one in a hundred be seen.
+    for row, column in product(range(DIGITS), repeat=2):
+        # Mistakes are rare; the cube root makes those of one image in a hundred visible.
         strength = shares[row, column] if row == column else np.cbrt(shares[row, column])
         color = 255 + (0.8 * strength) * ((RIGHT if row == column else WRONG) - 255)
         left, top = margin + column * cell, margin + row * cell
         draw.rectangle((left, top, left + cell - 2, top + cell - 2), tuple(int(part) for part in color))
         if counts[row, column]:
-            ink = _grey(PAPER if strength > 0.6 else INK)
+            ink = _gray(PAPER if strength > 0.6 else INK)
             center = (left + cell / 2 - 1, top + cell / 2 - 1)
             draw.text(center, str(counts[row, column]), ink, _font(12), anchor="mm")
-    for digit in range(10):
-        draw.text((margin + (digit + 0.5) * cell, margin - 5), str(digit), _grey(INK), _font(12), anchor="ms")
-        draw.text((margin - 10, margin + (digit + 0.5) * cell), str(digit), _grey(INK), _font(12), anchor="mm")
+    for digit in range(DIGITS):
+        draw.text((margin + (digit + 0.5) * cell, margin - 5), str(digit), _gray(INK), _font(12), anchor="ms")
+        draw.text((margin - 10, margin + (digit + 0.5) * cell), str(digit), _gray(INK), _font(12), anchor="mm")
     return picture
 
 
-def _grey(shade: int) -> tuple[int, int, int]:
-    return (shade, shade, shade)  # a number alone would be red in a picture with colors
+def _gray(shade: int) -> tuple[int, int, int]:
+    return (shade, shade, shade)  # in a color picture, a single number would be a shade of red
 
 
 def weights(first_layer: Float[np.ndarray, "units 784"], columns: int = 12, rows: int = 9) -> Image.Image:
-    """Draw the weights of the first units as images: blue for ink that excites a unit, red for ink that inhibits it."""
-    units = np.nan_to_num(first_layer[: columns * rows], posinf=0, neginf=0).reshape(-1, 28, 28)
+    """Draw the weights of the first units as images: blue where ink excites a unit, red where it inhibits it."""
+    units = np.nan_to_num(first_layer[: columns * rows], posinf=0, neginf=0).reshape(-1, SIDE, SIDE)
     strength = np.clip(units / (3 * units.std() or 1), -1, 1)
-    tiles = np.full((columns * rows, 29, 29), SHADES, np.uint8)
+    tile = SIDE + 1
+    tiles = np.full((columns * rows, tile, tile), SHADES, np.uint8)
     tiles[: len(units), 1:, 1:] = np.rint(SHADES * (1 + strength))
     rows_used = -(-len(units) // columns)
-    grid = tiles[: rows_used * columns].reshape(rows_used, columns, 29, 29).swapaxes(1, 2)
-    margin = (WIDTH - columns * 29) // 2
-    pixels = np.pad(grid.reshape(rows_used * 29, columns * 29), (1, margin), constant_values=SHADES)
+    grid = tiles[: rows_used * columns].reshape(rows_used, columns, tile, tile).swapaxes(1, 2)
+    margin = (WIDTH - columns * tile) // 2
+    pixels = np.pad(grid.reshape(rows_used * tile, columns * tile), (1, margin), constant_values=SHADES)
     picture = Image.fromarray(pixels).convert("P")
     shades = np.linspace(-1, 1, 2 * SHADES + 1)[:, None]
     picture.putpalette((255 + np.abs(shades) * (np.where(shades > 0, RIGHT, WRONG) - 255)).astype(np.uint8).tobytes())
@@ -94,7 +99,7 @@ def weights(first_layer: Float[np.ndarray, "units 784"], columns: int = 12, rows
 
 
 def png(picture: Image.Image) -> bytes:
-    """Encode a picture, fast rather than small."""
+    """Encode a picture as PNG, fast rather than small."""
     file = io.BytesIO()
     picture.save(file, "png", compress_level=1)
     return file.getvalue()

@@ -3,18 +3,17 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from mnist_mlp.activation import ACTIVATIONS, one_per_layer
-
-PIXELS = 28 * 28
-DIGITS = 10
+from mnist_mlp.images import DIGITS, PIXELS
 
 NORMALIZATIONS: dict[str, type[nn.BatchNorm1d] | type[nn.LayerNorm]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-"""The name in a configuration, and the class of torch.nn that it stands for."""
+"""From a name in the configuration to the class of torch.nn."""
 
 
 class Noise(nn.Module):
-    """Adds Gaussian noise while training.
+    """Adds Gaussian noise during training, and nothing during evaluation.
 
     Args:
         deviation: the standard deviation.
@@ -24,57 +23,57 @@ class Noise(nn.Module):
         super().__init__()
         self.deviation = deviation
 
+    @override
     def extra_repr(self) -> str:
-        """Show the standard deviation where the module is printed."""
         return f"{self.deviation}"
 
+    @override
     def forward(self, values: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
-        """Add the noise, or nothing in evaluation."""
         return values + self.deviation * torch.randn_like(values) if self.training else values
 
 
 class Gaussian(nn.Module):
-    """The bell curve exp(-z² / 2) as an activation: a unit answers near a hyperplane instead of beyond it.
+    """The activation exp(-z² / 2): a unit is active near a hyperplane instead of on one side of it.
 
     Hartman et al. 1990, "Layered neural networks with Gaussian hidden units as universal approximations".
     """
 
+    @override
     def forward(self, values: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
-        """Apply it to each value."""
         return torch.exp(-0.5 * values.square())
 
 
 class InvertedGaussian(nn.Module):
-    """The bell curve upside down, 1 - exp(-z² / 2), as an activation: a unit is silent on a hyperplane, and near it.
+    """The activation 1 - exp(-z² / 2): a unit is inactive near a hyperplane.
 
-    With small weights the next layer begins near zero, where after a Gaussian it begins at the sums of its weights.
+    With small weights its output is near zero at first, unlike that of `Gaussian`, which is near one.
     As a loss it is Welsch's (Dennis and Welsch 1978, "Techniques for nonlinear least squares and robust regression").
     """
 
+    @override
     def forward(self, values: Float[Tensor, "batch units"]) -> Float[Tensor, "batch units"]:
-        """Apply it to each value."""
         return -torch.expm1(-0.5 * values.square())
 
 
 OWN: dict[str, type[nn.Module]] = {"gaussian": Gaussian, "inverted_gaussian": InvertedGaussian}
-"""The activations that torch.nn does not have, by their names in a configuration."""
+"""The activations that torch.nn lacks, by their names in a configuration."""
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron that ends in logits; the softmax is part of the loss.
+    """A multilayer perceptron whose outputs are logits; the softmax is part of the loss.
 
     Args:
         hidden_sizes: the number of units of each hidden layer.
         activation: one name of `ACTIVATIONS` for all hidden layers, or one for each.
-        init: "glorot" for what Keras's Dense does (uniform in ±sqrt(6 / (fan_in + fan_out)), Glorot and Bengio 2010,
-            with zero biases), or "torch" for what torch.nn.Linear does.
+        init: "glorot", the default of Keras's Dense (uniform in ±sqrt(6 / (fan_in + fan_out)), Glorot and Bengio 2010,
+            and zero biases), or "torch", the default of torch.nn.Linear.
         normalization: before each activation: "batch" (Ioffe and Szegedy 2015), "layer" (Ba et al. 2016), or "none".
         noise: standard deviation of Gaussian noise on the pixels and before each activation (Rasmus et al. 2015).
-        dropout: the probability that a hidden unit is left out (Srivastava et al. 2014).
-        input_dropout: the same for a pixel.
+        dropout: the probability that a hidden unit is dropped (Srivastava et al. 2014).
+        input_dropout: the probability that a pixel is dropped.
 
     Raises:
-        ValueError: the activations are not one, nor as many as the hidden layers.
+        ValueError: the number of activations is neither one nor that of the hidden layers.
     """
 
     def __init__(
@@ -112,10 +111,11 @@ class MLP(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def linear_layers(self) -> list[nn.Linear]:
-        """The layers that have weights, from the pixels to the logits."""
+        """Return the linear layers, from the pixels to the logits."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
+    @override
     def forward(self, images: Float[Tensor, " batch *pixels"]) -> Float[Tensor, "batch 10"]:
-        """Compute the logits of a batch of images, flat (784) or not (28 × 28)."""
+        """Compute the logits of a batch of images, which may be flat (784) or not (28 × 28)."""
         logits: torch.Tensor = self.layers(images.flatten(1))
         return logits

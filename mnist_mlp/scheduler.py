@@ -1,6 +1,6 @@
-"""Learning rates over a run, as factors of `lr`: functions of the optimizer step, so that resuming needs no state.
+"""Learning rate schedules: the factor of `lr`, from 0 to 1, as a function of a run's progress, without other state.
 
-Every factor is from 0 to 1, and beyond the last step it stays.
+After the last step the factor stays constant.
 """
 
 import math
@@ -12,9 +12,9 @@ class Progress(NamedTuple):
     """How far a run has come.
 
     Attributes:
-        step: the optimizer steps taken.
-        steps: those of the whole run.
-        accuracies: on the validation images, as fractions, of the epochs so far.
+        step: the number of optimizer steps so far.
+        steps: the number of optimizer steps in the whole run.
+        accuracies: the validation accuracy of each epoch so far, as a fraction.
     """
 
     step: int
@@ -26,11 +26,11 @@ Scheduler = Callable[[Progress], float]
 
 
 def cosine(progress: Progress, warm_up: float = 0.05, final: float = 0.0) -> float:
-    """Rise in a line to 1, then fall along half a cosine (Loshchilov and Hutter 2017, without restarts).
+    """Rise linearly to 1, then fall along half a cosine (Loshchilov and Hutter 2017, without restarts).
 
     Args:
         progress: of the run.
-        warm_up: the part of the run that rises.
+        warm_up: the part of the run in which the factor rises.
         final: the factor at the end.
     """
     rising = warm_up * progress.steps
@@ -40,22 +40,22 @@ def cosine(progress: Progress, warm_up: float = 0.05, final: float = 0.0) -> flo
 
 
 def linear(progress: Progress, hold: float = 0.5, final: float = 0.0) -> float:
-    """Stay at 1, then fall in a line.
+    """Stay at 1, then fall linearly.
 
     Args:
         progress: of the run.
-        hold: the part of the run that stays.
+        hold: the part of the run in which the factor stays at 1.
         final: the factor at the end.
     """
     return 1 + (final - 1) * _part(max(0.0, progress.step / progress.steps - hold), 1 - hold)
 
 
 def one_cycle(progress: Progress, warm_up: float = 0.3, initial: float = 0.04, final: float = 4e-6) -> float:
-    """Rise along half a cosine to 1 and fall along another (Smith and Topin 2018; the defaults are torch's).
+    """Rise along half a cosine to 1, then fall along another (Smith and Topin 2018; the defaults are torch's).
 
     Args:
         progress: of the run.
-        warm_up: the part of the run that rises.
+        warm_up: the part of the run in which the factor rises.
         initial: the factor at the start.
         final: the factor at the end.
     """
@@ -66,12 +66,12 @@ def one_cycle(progress: Progress, warm_up: float = 0.3, initial: float = 0.04, f
 
 
 def plateau(progress: Progress, factor: float = 0.5, patience: int = 2) -> float:
-    """Fall by a factor whenever the validation accuracy has not been better for more epochs than `patience`.
+    """Fall by a factor whenever the validation accuracy has not improved for more than `patience` epochs.
 
     Args:
         progress: of the run.
         factor: of each fall.
-        patience: epochs.
+        patience: in epochs.
     """
     rate, best, waited = 1.0, -math.inf, 0
     for accuracy in progress.accuracies:
@@ -81,9 +81,9 @@ def plateau(progress: Progress, factor: float = 0.5, patience: int = 2) -> float
     return rate
 
 
-def _part(done: float, whole: float) -> float:
-    # At most 1; nothing to be done is done.
-    return min(1.0, done / whole) if whole > 0 else 1.0
+def _part(done: float, total: float) -> float:
+    # At most 1, also of a total of 0.
+    return min(1.0, done / total) if total > 0 else 1.0
 
 
 def _half_cosine(begin: float, end: float, part: float) -> float:

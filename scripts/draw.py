@@ -1,4 +1,4 @@
-"""What `mnist-mlp draw` does: `python scripts/draw.py --help` says what."""
+"""The same command as `mnist-mlp draw`."""
 
 from mnist_mlp.cli.verbs import run
 

@@ -1,4 +1,4 @@
-"""What `mnist-mlp evaluate` does: `python scripts/evaluate.py --help` says what."""
+"""The same command as `mnist-mlp evaluate`."""
 
 from mnist_mlp.cli.verbs import run
 

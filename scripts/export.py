@@ -1,4 +1,4 @@
-"""What `mnist-mlp export` does: `python scripts/export.py --help` says what."""
+"""The same command as `mnist-mlp export`."""
 
 from mnist_mlp.cli.verbs import run
 

@@ -1,4 +1,4 @@
-"""What `mnist-mlp predict` does: `python scripts/predict.py --help` says what."""
+"""The same command as `mnist-mlp predict`."""
 
 from mnist_mlp.cli.verbs import run
 

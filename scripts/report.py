@@ -1,4 +1,4 @@
-"""What `mnist-mlp report` does: `python scripts/report.py --help` says what."""
+"""The same command as `mnist-mlp report`."""
 
 from mnist_mlp.cli.verbs import run
 

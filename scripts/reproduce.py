@@ -1,4 +1,4 @@
-"""What `mnist-mlp reproduce` does: `python scripts/reproduce.py --help` says what."""
+"""The same command as `mnist-mlp reproduce`."""
 
 from mnist_mlp.cli.verbs import run
 

@@ -1,4 +1,4 @@
-"""What `mnist-mlp search` does: `python scripts/search.py --help` says what."""
+"""The same command as `mnist-mlp search`."""
 
 from mnist_mlp.cli.verbs import run
 

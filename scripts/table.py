@@ -1,4 +1,4 @@
-"""What `mnist-mlp table` does: `python scripts/table.py --help` says what."""
+"""The same command as `mnist-mlp table`."""
 
 from mnist_mlp.cli.verbs import run
 

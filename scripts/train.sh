@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train with everything that is needed: bash scripts/train.sh [overrides], as in bash scripts/train.sh model=deep5 batch=1
+# Install what is necessary and train: bash scripts/train.sh [overrides], as in bash scripts/train.sh model=deep5 batch=1
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 prepare ""

@@ -20,8 +20,8 @@ def a_bar(count: int = 200) -> torch.Tensor:
     return images.view(count, 784)
 
 
-def centres(images: torch.Tensor) -> torch.Tensor:
-    """Give the centre of mass of each image, across and down, in pixels from its middle."""
+def centers(images: torch.Tensor) -> torch.Tensor:
+    """Give the center of mass of each image, across and down, in pixels from its middle."""
     pixels = images.view(-1, 28, 28).double()
     places = torch.arange(28).double() - 13.5
     return torch.stack([(pixels.sum(1) @ places), (pixels.sum(2) @ places)], dim=1) / pixels.sum((1, 2)).unsqueeze(1)
@@ -32,7 +32,7 @@ def directions(images: torch.Tensor) -> torch.Tensor:
     pixels = images.view(-1, 28, 28).double()
     places = torch.arange(28).double() - 13.5
     mass = pixels.sum((1, 2))
-    x, y = centres(images).T
+    x, y = centers(images).T
     xx = (pixels.sum(1) @ places**2) / mass - x * x
     yy = (pixels.sum(2) @ places**2) / mass - y * y
     xy = torch.einsum("nyx,y,x->n", pixels, places, places) / mass - x * y
@@ -51,7 +51,7 @@ def test_rotations_go_evenly_to_both_sides_and_no_further() -> None:
 
 
 def test_translations_are_pixels() -> None:
-    found = centres(Deformation(translation=3)(a_bar(), 0))
+    found = centers(Deformation(translation=3)(a_bar(), 0))
     assert found.abs().max() <= 3.01
     assert found.std(dim=0).tolist() == pytest.approx([3**0.5] * 2, rel=0.15)
 
@@ -64,7 +64,7 @@ def test_scaling_changes_width_and_height_each() -> None:
     assert abs(np.corrcoef(widths, heights)[0, 1]) < 0.3
 
 
-def test_a_shear_displaces_rows_in_proportion_to_their_distance_from_the_centre() -> None:
+def test_a_shear_displaces_rows_in_proportion_to_their_distance_from_the_center() -> None:
     images = Deformation(shear=0.3)(a_bar(), 0).view(-1, 28, 28).double()
     places = torch.arange(28).double()
     by_row = (images @ places) / images.sum(2).clamp(min=1)

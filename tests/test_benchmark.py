@@ -37,7 +37,7 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch: pytest.Mon
     said: list[str] = []
     monkeypatch.setattr(benchmark, "progress", said.append)
     assert not benchmark.installed("jax")
-    assert said == ["jax is skipped: no_such_package is not installed; pip install -e .[bench]"]
+    assert said == ["skipping jax: no_such_package is not installed; pip install -e .[bench]"]
     assert benchmark.installed("torch")
 
 

@@ -31,10 +31,10 @@ Command = Callable[..., int]
         (["optimizer.epss=1"], "did you mean optimizer.eps?"),
         (["+foo=1"], "+foo=1: no key can be added there"),
         (["overwrite=maybe"], "overwrite=maybe: overwrite is true or false"),
-        (["hydra/launcher=joblib"], "hydra/launcher=joblib: it launches the jobs of a sweep; add -m, or a question"),
+        (["hydra/launcher=joblib"], "hydra/launcher=joblib: launches the jobs of a sweep; add -m, or question="),
         (["batch"], "batch: not an override; write KEY=VALUE, as in batch=1"),
         (["batch=1,2"], "batch=1,2: several values; add -m to run one job for each"),
-        (["question=q01,q02"], "question=q01,q02: several values; one question a launch"),
+        (["question=q01,q02"], "question=q01,q02: several values; give one question per command"),
         (["-m", "batch=1,0"], "batch=0: batch is a whole number from 1 to 54,000"),
         (["question=q02", "seed=0,-1"], "seed=-1: seed is a whole number from 0 to 4,294,967,295"),
         (["experiment=q11"], "did you mean q10?"),
@@ -55,18 +55,18 @@ Command = Callable[..., int]
         (["runs_dir=a=b"], """in quotes, as in 'runs_dir="a=b"'"""),
         (["=1"], "=1: not an override"),
         ([f"batch={'1' * 5000}"], "Exceeds the limit"),
-        (["-m", "batch=glob(*)"], "batch=glob(*): it sweeps over no value"),
-        (["-m", "model=glob(deep7*)"], "model=glob(deep7*): it sweeps over no value"),
+        (["-m", "batch=glob(*)"], "batch=glob(*): the sweep has no values"),
+        (["-m", "model=glob(deep7*)"], "model=glob(deep7*): the sweep has no values"),
         (["model=glob(*)"], "model=glob(*): several values; add -m to run one job for each"),
-        (["-m", "seed=range(3,0)"], "seed=range(3,0): it sweeps over no value"),
-        (["-m", "seed=range(0,3,0)"], "seed=range(0,3,0): it sweeps over no value"),
+        (["-m", "seed=range(3,0)"], "seed=range(3,0): the sweep has no values"),
+        (["-m", "seed=range(0,3,0)"], "seed=range(0,3,0): the sweep has no values"),
         (["-m", "seed=range(0,x)"], "seed=range(0,x): mismatch type argument stop"),
         (["-m", "seed=choice()"], "seed=choice(): empty choice is not legal"),
         (["-m", "seed="], "seed=: seed is a whole number"),
-        (["-m", "question=q01,q02"], "question=q01,q02: several values; one question a launch"),
+        (["-m", "question=q01,q02"], "question=q01,q02: several values; give one question per command"),
         (["-m", "~callbacks=1,2"], "Config group override deletion value must be a string"),
         (["-m", "hydra.sweep.dir=a,b"], "Sweeping over Hydra's configuration is not supported : 'hydra.sweep.dir=a,b'"),
-        (["-m", 'hydra.sweeper.params={seed:"0,1"}'], "hydra.sweeper.params is of another kind"),
+        (["-m", 'hydra.sweeper.params={seed:"0,1"}'], "hydra.sweeper.params is of another type"),
         (["hydra.sweep.dir=${nosuch}", "-m"], "Interpolation key 'nosuch' not found"),
         (["hydra.job.env_copy=[NOSUCH]"], "KeyError: 'NOSUCH'"),
         (["hydra.searchpath=[nosuch]"], "path=nosuch is not available"),
@@ -137,7 +137,7 @@ def test_a_runs_dir_that_cannot_be_written_to_is_one_line_and_status_2(
     with pytest.raises(SystemExit, match="2"):
         main()
     error = capsys.readouterr().err
-    assert error.endswith(f"{tmp_path / 'file'} is not a folder that can be written to\n")
+    assert error.endswith(f"{tmp_path / 'file'} is not a writable folder\n")
     assert error.count("\n") == 1
 
 
@@ -148,25 +148,25 @@ def test_a_folder_of_hydras_that_cannot_be_written_to_is_one_line_and_status_2(
     (tmp_path / "file").touch()
     assert command(*sweep, f"{name}={tmp_path / 'file'}") == 2
     error = capsys.readouterr().err
-    assert error == f"{name}={tmp_path / 'file'}: {tmp_path / 'file'} is not a folder that can be written to\n"
+    assert error == f"{name}={tmp_path / 'file'}: {tmp_path / 'file'} is not a writable folder\n"
 
 
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("hydra.sweeper.max_batch_size=0", "assert max_batch_size is None or max_batch_size > 0"),
-        ("hydra.sweeper._target_=nosuch.Sweeper", "RuntimeError: Invalid plugin 'nosuch.Sweeper'"),
-        ("hydra.launcher._target_=nosuch.Launcher", "RuntimeError: Invalid plugin 'nosuch.Launcher'"),
+        ("hydra.sweeper.max_batch_size=0", ("assert max_batch_size", "AssertionError: assert (0")),  # as pytest has it
+        ("hydra.sweeper._target_=nosuch.Sweeper", "nosuch.Sweeper: Hydra has no such plugin\n"),
+        ("hydra.launcher._target_=nosuch.Launcher", "nosuch.Launcher: Hydra has no such plugin\n"),
     ],
 )
 def test_a_sweep_that_hydra_cannot_launch_is_one_line_and_status_2(
-    command: Command, override: str, line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Command, override: str, line: str | tuple[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert command("-m", *SHORT, override) == 2
     output = capsys.readouterr()
     assert output.err.startswith(line)
     assert output.err.count("\n") == 1
-    assert "1 jobs: 1 not run" in output.out
+    assert "1 job: 1 not run" in output.out
     assert not (tmp_path / "runs").exists()
 
 
@@ -233,7 +233,7 @@ def test_a_value_can_refer_to_hydra(command: Command, capsys: pytest.CaptureFixt
     assert "runs/width2,steps_per_epoch=2,epochs=1-" in capsys.readouterr().out
 
 
-SCRIPT = "import mnist_mlp.cli.arguments as ours, sys\nwith ours.read_or_not():\n  print(sys.path)"
+SCRIPT = "import mnist_mlp.cli.arguments as ours, sys\nwith ours.clean_exit():\n  print(sys.path)"
 
 
 @pytest.mark.parametrize(
@@ -301,12 +301,12 @@ def test_a_file_of_the_users_does_not_hide_ours(
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["--cfg", "job", "question=q03"], ["batch=0"]])
-def test_help_configuration_and_mistakes_need_no_torch(arguments: list[str]) -> None:
+def test_help_configuration_and_mistakes_need_neither_torch_nor_rich(arguments: list[str]) -> None:
     code = (
         "import sys; from mnist_mlp.cli.train import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "assert 'torch' not in sys.modules"
+        "assert not {'torch', 'rich'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, encoding="utf-8", cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -316,7 +316,7 @@ def test_help_names_every_group_key_and_question(command: Command, capsys: pytes
     assert command("--help") == 0
     said = capsys.readouterr().out
     for path in (ROOT / "conf").glob("*/*.yaml"):
-        assert path.stem in said or path.parent.name == "search"  # which scripts/search.py lists
+        assert path.stem in said
     for key in ("seed=0", "batch=100", "epochs=5", "lr=0.001", "width=200", "runs_dir=runs", "overwrite=false"):
         assert key in said
     assert re.search("q07 +batch size 1", said)
@@ -326,7 +326,7 @@ def test_help_names_every_group_key_and_question(command: Command, capsys: pytes
 
 
 def test_every_option_that_is_shipped_is_described() -> None:
-    shipped = {path.parent.name: set() for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "search"}
+    shipped = {path.parent.name: set() for path in (ROOT / "conf").glob("*/*.yaml")}
     for path in (ROOT / "conf").glob("*/*.yaml"):
         if path.parent.name in shipped:
             shipped[path.parent.name].add(path.stem)

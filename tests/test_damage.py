@@ -176,7 +176,7 @@ def test_a_run_goes_on_to_the_same_end_whatever_became_of_its_logs_and_config_ya
     config = (run / "config.yaml").read_text(encoding="utf-8")
     spoil(data, data.draw(unused(run)))
     assert launch(SWEEP, made.runs) == (0, "")
-    faults.check(made.runs, made.numbers, whole=True)
+    faults.check(made.runs, made.numbers, integer=True)
     assert (run / "config.yaml").read_text(encoding="utf-8") == config
     shown, usual, name = curves(made.runs), made.curves.copy(), str(run.relative_to(made.runs))
     assert shown.pop(name)["test/accuracy"] == usual.pop(name)["test/accuracy"]
@@ -223,7 +223,10 @@ def test_a_report_is_without_a_damaged_record_and_names_it(made: Made, data: st.
     others, before = (each.drop(each.query(its_own).index).reset_index(drop=True) for each in (table, made.table))
     assert others.equals(before)
     if read(path) is None:
-        assert said == f"{path} is corrupt or of another version: left out; the command that trained it does so again\n"
+        assert (
+            said
+            == f"{path} is corrupt or made by another version, ignored; the command that trained it trains it again\n"
+        )
         assert len(table) == len(made.table) - 1
     else:
         assert (said, len(table)) == ("", len(made.table))
@@ -237,7 +240,7 @@ def test_a_run_with_a_damaged_record_is_trained_to_the_same_end_again(made: Made
     result = read(record)
     assert launch(SWEEP, made.runs) == (0, "")
     if result is None or not result.finished:
-        faults.check(made.runs, made.numbers, whole=True)
+        faults.check(made.runs, made.numbers, integer=True)
 
 
 @given(st.data(), st.sampled_from(["best", "folder", "checkpoint"]))
@@ -265,7 +268,7 @@ def test_a_damaged_checkpoint_is_refused_in_a_line_or_has_the_same_weights(made:
     spoil(data, path)
     found = loaded(str(path), made.runs)
     if isinstance(found, str):
-        assert found == f"{path}: not loaded: corrupt, or it holds more than weights and plain values"
+        assert found == f"{path}: not loaded: corrupt, or it has more than weights and plain values"
     else:
         weights = found.model.state_dict()
         assert all(torch.equal(weights[name], usual[name]) for name in usual)

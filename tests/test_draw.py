@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-ADDRESS = r"http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\n"
+ADDRESS = r"http://127\.0\.0\.1:(\d+)/ \(press Ctrl-C to stop\)\n"
 TRAINED = ["epochs=2", "trainer=cpu", "callbacks=none", "logger=none"]
 
 
@@ -171,7 +171,7 @@ def test_it_listens_on_one_loopback_address_alone(served: int) -> None:
 def test_a_taken_port_is_told_in_one_line(served: int, runs: Path) -> None:
     _, errors = (started := draw(next(runs.glob("*/seed0")), "--port", served)).communicate(timeout=60)
     assert started.returncode == 2
-    assert errors == f"--port: {served} cannot be had (Address already in use); --port 0 takes any that is free\n"
+    assert errors == f"--port: {served} is not available (Address already in use); --port 0 chooses a free one\n"
 
 
 def test_what_is_wrong_with_the_command_is_told_in_one_line(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_missing_extra_is_told_in_one_line() -> None:
     started = draw("best", "--port", 0, code="sys.modules['werkzeug'] = None")
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 2
-    assert errors == "werkzeug is not installed: pip install -e .[draw]\n"
+    assert errors == "werkzeug is not installed: pip install 'mnist-mlp[draw]'\n"
 
 
 def test_the_address_is_shown_at_once_before_anything_is_loaded() -> None:

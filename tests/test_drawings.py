@@ -1,4 +1,4 @@
-"""The pictures show what they should: which digits, in which order, in which colour."""
+"""The pictures show what they should: which digits, in which order, in which color."""
 
 import numpy as np
 from PIL.Image import Image
@@ -57,7 +57,7 @@ def test_the_confusion_matrix_is_blue_where_answers_are_right_and_red_where_they
     assert np.abs(np.array(corner(1, 1)) - WHITE).sum() > np.abs(np.array(corner(0, 0)) - WHITE).sum()
 
 
-def test_the_counts_of_the_confusion_matrix_are_in_grey() -> None:
+def test_the_counts_of_the_confusion_matrix_are_in_gray() -> None:
     picture = array(drawings.confusion_matrix(np.array([3]), np.array([3])))
     margins = np.concatenate([picture[:34].reshape(-1, 3), picture[:, :34].reshape(-1, 3)])
     assert (margins.max(axis=1) == margins.min(axis=1)).all()

@@ -16,7 +16,7 @@ from test_training import numbers, results, weights
 from mnist_mlp import mnist
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.config.compose import compose, composing, typed
+from mnist_mlp.config.compose import compose, composing, to_config
 from mnist_mlp.data import Chunk, MNISTDataModule
 from mnist_mlp.fast import cuda_graph, engine, kernel
 from mnist_mlp.fast.eager import Eager, options
@@ -46,7 +46,7 @@ class Losses(Callback):
 
 def shipped(optimizer: str) -> dict[str, Any]:
     with composing():
-        return typed(compose([f"optimizer={optimizer}"])).optimizer
+        return to_config(compose([f"optimizer={optimizer}"])).optimizer
 
 
 def classifier(way: Way, optimizer: dict[str, Any], activation: str = "relu") -> MNISTClassifier:

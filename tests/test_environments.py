@@ -250,7 +250,7 @@ def test_a_long_label_is_cut_to_what_a_file_system_takes(letter: str, command: C
     [
         (["evaluate.py", "best"], "best: there is no finished run in {home}/so"),
         (["report.py"], "{home}/so: there are no runs"),
-        (["table.py", "epochs=1"], "there are no completed runs of it in {home}/so"),
+        (["table.py", "epochs=1"], "no completed runs in {home}/so"),
         (["export.py", "best", "--format", "onnx"], "best: there is no finished run in {home}/so"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

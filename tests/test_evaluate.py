@@ -87,7 +87,7 @@ def test_the_table_has_the_same_figures(
     assert evaluate(the(runs, "last")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{run.parent.name.rpartition('-')[0]}/seed0: {run / 'checkpoints' / 'last.ckpt'}"
-    assert re.fullmatch(r"test +here +result.json", lines[2])
+    assert re.fullmatch(r"test +now +result.json", lines[2])
     assert lines[3].split() == ["loss", f"{found.loss:.4f}", f"{found.loss:.4f}"]
     assert lines[4].split() == ["accuracy", f"{found.accuracy:.2%}", f"{found.accuracy:.2%}"]
     for digit in range(10):
@@ -163,7 +163,7 @@ def test_figures_that_differ_from_the_record_are_said_to(
     assert evaluate("other", "--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["agrees"] is not differs
-    line = "the figures differ from the recorded ones by more than the rounding of float32\n"
+    line = "the figures differ from the recorded ones by more than float32 rounding\n"
     assert said.err == (line if differs else "")
 
 
@@ -196,10 +196,10 @@ def test_damaged_data_is_said_to_be_damaged(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["none"], "none: there is no such folder or file, and no folder runs of runs"),
+        (["none"], "none: there is no such folder or file, and there is no folder runs of runs"),
         ([], "the following arguments are required: RUN"),
         (["none", "--jsn"], "--jsn: there is no such option; did you mean --json?"),
-        (["RUN", "--picture", "a.jpg"], "--picture a.jpg: a picture's name ends in .png"),
+        (["RUN", "--picture", "a.jpg"], "--picture a.jpg: the name of the picture has to end with .png"),
     ],
     ids=str,
 )
@@ -219,10 +219,10 @@ def test_what_is_wrong_is_said_in_one_line(
 @pytest.mark.parametrize(
     ("picture", "line"),
     [
-        (None, "RUN/mistakes.png: it cannot be written: Is a directory"),
-        ("no/a.png", "no/a.png: it cannot be written: No such file or directory"),
-        ("file/a.png", "file/a.png: it cannot be written: Not a directory"),
-        ("folder.png", "folder.png: it cannot be written: Is a directory"),
+        (None, "RUN/mistakes.png: cannot be written: Is a directory"),
+        ("no/a.png", "no/a.png: cannot be written: No such file or directory"),
+        ("file/a.png", "file/a.png: cannot be written: Not a directory"),
+        ("folder.png", "folder.png: cannot be written: Is a directory"),
     ],
 )
 @pytest.mark.parametrize("json_asked_for", [False, True])

@@ -194,7 +194,9 @@ def test_a_file_is_replaced_only_if_asked_for(
 ) -> None:
     (tmp_path / "mine.pt").write_text("precious", encoding="utf-8")
     assert command_line(run, "--format", "torchscript", "--out", "mine.pt") == 2
-    assert capsys.readouterr().err == "mine.pt: it is there already; --overwrite replaces it, --out names another\n"
+    assert (
+        capsys.readouterr().err == "mine.pt: already exists; use --overwrite to replace it, or choose another --out\n"
+    )
     assert (tmp_path / "mine.pt").read_text(encoding="utf-8") == "precious"
     assert command_line(run, "--format", "torchscript", "--out", "mine.pt", "--overwrite") == 0
     assert (tmp_path / "mine.pt").stat().st_size > 10_000
@@ -208,9 +210,9 @@ def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
 @pytest.mark.parametrize(
     ("format", "missing", "line"),
     [
-        ("onnx", ["onnxscript"], "onnxscript is not installed: pip install -e .[export]"),
-        ("onnx", ["onnx", "onnxscript"], "onnx and onnxscript are not installed: pip install -e .[export]"),
-        ("safetensors", ["safetensors"], "safetensors is not installed: pip install -e .[export]"),
+        ("onnx", ["onnxscript"], "onnxscript is not installed: pip install 'mnist-mlp[export]'"),
+        ("onnx", ["onnx", "onnxscript"], "onnx and onnxscript are not installed: pip install 'mnist-mlp[export]'"),
+        ("safetensors", ["safetensors"], "safetensors is not installed: pip install 'mnist-mlp[export]'"),
     ],
 )
 def test_a_missing_extra_is_named(
@@ -244,7 +246,7 @@ def test_a_file_with_other_logits_is_not_kept(
     spoilt = export.FORMATS["torchscript"]._replace(compute=lambda _, images: network.model(images).detach() + wrong)
     monkeypatch.setitem(export.FORMATS, "torchscript", spoilt)
     (tmp_path / "a.pt").write_text("precious", encoding="utf-8")
-    with pytest.raises(Problem, match=r"a\.pt: not written, for its logits differ from the network's by "):
+    with pytest.raises(Problem, match=r"a\.pt: not written, as its logits differ from the network's by "):
         export.export(network, "torchscript", tmp_path / "a.pt", overwrite=True)
     assert (tmp_path / "a.pt").read_text(encoding="utf-8") == "precious"
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
@@ -254,7 +256,7 @@ def test_weights_that_are_not_numbers_are_not_exported(network: Trained, tmp_pat
     content = torch.load(network.checkpoint, weights_only=True)
     content["state_dict"]["network.layers.0.bias"][:] = float("nan")
     torch.save(content, tmp_path / "nan.ckpt")
-    with pytest.raises(Problem, match=r"nan\.ckpt: its logits are not all finite numbers"):
+    with pytest.raises(Problem, match=r"nan\.ckpt: not exported, as some logits of the network are not finite"):
         export.export(trained.load(str(tmp_path / "nan.ckpt")), "safetensors", tmp_path / "a.safetensors")
     assert not (tmp_path / "a.safetensors").exists()
 
@@ -266,7 +268,7 @@ def test_a_disk_that_is_full_leaves_nothing(network: Trained, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(Problem, match=r"a\.pt: it cannot be written: No space left on device"):
+    with pytest.raises(Problem, match=r"a\.pt: cannot be written: No space left on device"):
         export.export(network, "torchscript", tmp_path / "a.pt")
     assert list(tmp_path.iterdir()) == []
 
@@ -274,20 +276,20 @@ def test_a_disk_that_is_full_leaves_nothing(network: Trained, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["none", "--format", "onnx"], "none: there is no such folder or file, and no folder runs of runs"),
+        (["none", "--format", "onnx"], "none: there is no such folder or file, and there is no folder runs of runs"),
         (["RUN"], "the following arguments are required: --format"),
         (["RUN", "--format", "onx"], "--format: onx is none of onnx, torchscript, safetensors; did you mean onnx?"),
         (["RUN", "--format", "onnx", "--ot", "a"], "--ot: there is no such option; did you mean --out?"),
-        (["RUN", "--format", "onnx", "--out", "no/a"], "no/a: it cannot be written: No such file or directory"),
-        (["RUN", "--format", "torchscript", "--out", "file/a"], "file/a: it cannot be written: Not a directory"),
+        (["RUN", "--format", "onnx", "--out", "no/a"], "no/a: cannot be written: No such file or directory"),
+        (["RUN", "--format", "torchscript", "--out", "file/a"], "file/a: cannot be written: Not a directory"),
         (
             ["RUN", "--format", "onnx", "--out", "folder"],
             "folder: exists and is not a file; choose another --out",
         ),
-        (["RUN", "--format", "onnx", "--out", "x" * 300], f"{'x' * 300}: it cannot be written: File name too long"),
+        (["RUN", "--format", "onnx", "--out", "x" * 300], f"{'x' * 300}: cannot be written: File name too long"),
         (
             ["damaged", "--format", "onnx"],
-            "damaged: not loaded: corrupt, or it holds more than weights and plain values",
+            "damaged: not loaded: corrupt, or it has more than weights and plain values",
         ),
     ],
     ids=[str(number) for number in range(9)],

@@ -36,7 +36,7 @@ def test_what_differs_from_the_undisturbed_run_is_found(undisturbed: dict[str, A
     (record, *_) = tmp_path.glob("*/seed0/result.json")
     record.write_text(record.read_text(encoding="utf-8").replace('"val_loss": ', '"val_loss": 1'), encoding="utf-8")
     with pytest.raises(faults.Broken, match="differs from the undisturbed run"):
-        faults.check(tmp_path, undisturbed, whole=False)
+        faults.check(tmp_path, undisturbed, complete=False)
     record.unlink()
-    with pytest.raises(faults.Broken, match="and should have"):
-        faults.check(tmp_path, undisturbed, whole=True)
+    with pytest.raises(faults.Broken, match="instead of"):
+        faults.check(tmp_path, undisturbed, complete=True)

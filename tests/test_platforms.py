@@ -102,7 +102,7 @@ def test_a_name_that_a_locale_lacks_is_trained_or_a_line_says_what_to_type(
 
 
 def test_what_the_encoding_of_the_output_lacks_is_shown_as_escapes() -> None:
-    code = "from mnist_mlp.cli.arguments import read_or_not\nwith read_or_not(): print(chr(0xF1), chr(0xDCFF))"
+    code = "from mnist_mlp.cli.arguments import clean_exit\nwith clean_exit(): print(chr(0xF1), chr(0xDCFF))"
     line = [sys.executable, "-c", code]
     for locale, shown in ((ASCII, b"\\xf1 \\udcff\n"), ({"PYTHONUTF8": "1"}, "ñ \\udcff\n".encode())):
         done = subprocess.run(line, capture_output=True, env=os.environ | locale)

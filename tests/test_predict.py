@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mnist_mlp import mnist
 from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.cli import verbs
 from mnist_mlp.errors import Problem
 from mnist_mlp.inference import load as trained
 from mnist_mlp.inference import preprocess as digit
@@ -61,13 +62,12 @@ def predict(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, list[str]]]:
     """Run scripts/predict.py in this process: its exit status, what it printed, and its lines on stderr."""
-    from mnist_mlp.cli.predict import main
 
     def run(*arguments: str | Path, run: str = "best") -> tuple[int, str, list[str]]:
         words = ["predict.py", run, *map(str, arguments), "--runs-dir", str(runs)]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as stop:
-            main()
+            verbs.run("predict")
         printed = capsys.readouterr()
         return int(stop.value.code or 0), printed.out, printed.err.splitlines()
 
@@ -80,7 +80,7 @@ def guesses(model: MNISTClassifier, images: list[Any]) -> list[int]:
     return found
 
 
-def as_grey(image: Any) -> digit.Grey:
+def as_gray(image: Any) -> digit.Gray:
     return np.clip(np.asarray(image, dtype=np.float32) / np.float32(255), 0, 1)
 
 
@@ -109,7 +109,7 @@ def dirty(image: UInt8) -> UInt8:
 
 
 def photographed(image: UInt8) -> Any:
-    """Grey ink on paper with a noise, and light from one side."""
+    """Gray ink on paper with a noise, and light from one side."""
     light = 110 + np.linspace(0, 90, 224)[:, None] + np.linspace(0, 40, 224)
     return np.clip(light - 0.35 * larger(image, 8) + np.random.default_rng(0).normal(0, 5, (224, 224)), 0, 255)
 
@@ -146,21 +146,21 @@ CHANGES: dict[str, Callable[[UInt8], Any]] = {
 def test_a_digit_of_mnist_is_told_the_same_however_it_is_drawn(
     model: MNISTClassifier, records: UInt8, change: Callable[[UInt8], Any]
 ) -> None:
-    unaltered = guesses(model, [as_grey(record) for record in records])
-    altered = guesses(model, [digit.normalise(as_grey(change(record))) for record in records])
+    unaltered = guesses(model, [as_gray(record) for record in records])
+    altered = guesses(model, [digit.normalize(as_gray(change(record))) for record in records])
     same = np.mean(np.array(unaltered) == altered)
     assert same >= 0.95
 
 
 def test_what_has_mnists_form_is_left_as_it_is(records: UInt8) -> None:
     for record in records:
-        np.testing.assert_array_equal(digit.normalise(as_grey(record)), as_grey(record))
-        np.testing.assert_allclose(digit.normalise(1 - as_grey(record)), as_grey(record), atol=1e-7)
+        np.testing.assert_array_equal(digit.normalize(as_gray(record)), as_gray(record))
+        np.testing.assert_allclose(digit.normalize(1 - as_gray(record)), as_gray(record), atol=1e-7)
 
 
 def test_what_has_another_form_gets_mnists(records: UInt8) -> None:
     for record in records[:50]:
-        image = digit.normalise(as_grey(larger(record, 3)))
+        image = digit.normalize(as_gray(larger(record, 3)))
         rows, columns = (np.flatnonzero(image.any(axis)) for axis in (1, 0))
         assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
         middle = [(image.sum(axis) * np.arange(28)).sum() / image.sum() for axis in (1, 0)]
@@ -183,7 +183,7 @@ def test_most_printed_digits_are_told(model: MNISTClassifier) -> None:
         for number in range(10):
             page = Image.new("L", (200, 220), 255)
             ImageDraw.Draw(page).text((60, 20), str(number), font=font, fill=0)
-            images.append(digit.normalise(as_grey(page)))
+            images.append(digit.normalize(as_gray(page)))
     right = np.mean(np.array(guesses(model, images)) == list(range(10)) * len(fonts))
     assert right >= 0.8
 
@@ -199,7 +199,7 @@ def save(image: Image.Image, path: Path, **options: Any) -> Path:
 
 
 def told(path: Path, model: MNISTClassifier) -> list[int]:
-    return guesses(model, [digit.normalise(image) for image in digit.read(path)])
+    return guesses(model, [digit.normalize(image) for image in digit.read(path)])
 
 
 def test_every_kind_of_image_is_read(model: MNISTClassifier, records: UInt8, tmp_path: Path) -> None:
@@ -211,15 +211,15 @@ def test_every_kind_of_image_is_read(model: MNISTClassifier, records: UInt8, tmp
     on_glass.putalpha(Image.fromarray(255 - np.asarray(page)))
     with_key = page.convert("P")
     paths = [
-        save(page, tmp_path / "grey.png"),
-        save(page.convert("RGB"), tmp_path / "colours.jpg"),
+        save(page, tmp_path / "gray.png"),
+        save(page.convert("RGB"), tmp_path / "colors.jpg"),
         save(page.convert("RGB").rotate(90, expand=True), tmp_path / "turned.jpg", exif=exif),
         save(Image.fromarray(wide), tmp_path / "16 bits.png"),
         save(Image.fromarray(wide), tmp_path / "16 bits.tif"),
-        save(Image.fromarray(as_grey(page)), tmp_path / "floats.tif"),
-        save(Image.fromarray(as_grey(page) * 1e30 - 1e29), tmp_path / "wide floats.tif"),
+        save(Image.fromarray(as_gray(page)), tmp_path / "floats.tif"),
+        save(Image.fromarray(as_gray(page) * 1e30 - 1e29), tmp_path / "wide floats.tif"),
         save(on_glass, tmp_path / "transparent.png"),
-        save(on_glass.convert("LA"), tmp_path / "grey transparent.png"),
+        save(on_glass.convert("LA"), tmp_path / "gray transparent.png"),
         save(with_key, tmp_path / "palette.png", transparency=255),
         save(page.convert("CMYK"), tmp_path / "cmyk.jpg"),
         save(page.convert("1"), tmp_path / "two shades.png"),
@@ -232,11 +232,11 @@ def test_every_kind_of_image_is_read(model: MNISTClassifier, records: UInt8, tmp
 
 
 def test_every_form_of_array_is_read(model: MNISTClassifier, records: UInt8, tmp_path: Path) -> None:
-    unaltered = guesses(model, [as_grey(record) for record in records])
+    unaltered = guesses(model, [as_gray(record) for record in records])
     forms = {
         "records": (records, unaltered),
         "flat": (records.reshape(-1, 784), unaltered),
-        "floats": (as_grey(records), unaltered),
+        "floats": (as_gray(records), unaltered),
         "doubles": (records / 255.0, unaltered),
         "by columns": (np.asfortranarray(records), unaltered),
         "one": (records[0], unaltered[:1]),
@@ -244,7 +244,7 @@ def test_every_form_of_array_is_read(model: MNISTClassifier, records: UInt8, tmp
     }
     for name, (array, expected) in forms.items():
         np.save(tmp_path / f"{name}.npy", array)
-        images = [digit.normalise(image) for image in digit.read(tmp_path / f"{name}.npy")]
+        images = [digit.normalize(image) for image in digit.read(tmp_path / f"{name}.npy")]
         assert guesses(model, images) == expected
 
 
@@ -270,19 +270,22 @@ def image_of(image: Image.Image, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-NOT_AN_IMAGE = "not an image that can be read (PNG, JPEG, GIF, BMP, TIFF, WEBP, PPM, AVIF)"
+NOT_AN_IMAGE = "not an image in one of the supported formats (PNG, JPEG, GIF, BMP, TIFF, WEBP, PPM, AVIF)"
 FORM = "it has to be height x width, n x 28 x 28 or n x 784"
 BAD = {
     "empty.png": (b"", NOT_AN_IMAGE),
     "text.png": (b"seven", NOT_AN_IMAGE),
     "cut.png": (image_of(Image.effect_noise((90, 90), 90))[:2000], "the image is corrupt or incomplete"),
-    "large.png": (png_of(9000, 9000), "more than 64 million pixels; reduce it first"),
-    "huge.png": (png_of(100_000, 100_000), "more than 64 million pixels; reduce it first"),
+    "large.png": (png_of(9000, 9000), "has more than 64 million pixels; reduce it first"),
+    "huge.png": (png_of(100_000, 100_000), "has more than 64 million pixels; reduce it first"),
     "no pixels.png": (png_of(0, 10), NOT_AN_IMAGE),
     "missing pixels.png": (png_of(10, 10), "the image is corrupt or incomplete"),
-    "white.png": (image_of(Image.new("L", (50, 50), 255)), "no digit in it: all of it is of one shade"),
-    "one pixel.png": (image_of(Image.new("L", (1, 1), 90)), "no digit in it: all of it is of one shade"),
-    "nothing.png": (image_of(Image.new("RGBA", (9, 9), (0, 0, 0, 0))), "no digit in it: all of it is of one shade"),
+    "white.png": (image_of(Image.new("L", (50, 50), 255)), "there is no digit in the image: all of it has one shade"),
+    "one pixel.png": (image_of(Image.new("L", (1, 1), 90)), "there is no digit in the image: all of it has one shade"),
+    "nothing.png": (
+        image_of(Image.new("RGBA", (9, 9), (0, 0, 0, 0))),
+        "there is no digit in the image: all of it has one shade",
+    ),
     "text.npy": (b"seven", "not a NumPy array, or corrupt"),
     "cut.npy": (npy_of(np.zeros((28, 28)))[:-1], "the array is corrupt or incomplete"),
     "objects.npy": (npy_of(np.array([{}])), "an array of object; it has to be of uint8, or of floats from 0 to 1"),
@@ -294,9 +297,9 @@ BAD = {
     "to 255.npy": (npy_of(np.full((28, 28), 255.0)), "an array of floats that are not all from 0 to 1"),
     "row.npy": (npy_of(np.zeros(9)), f"an array of 9; {FORM}"),
     "value.npy": (npy_of(np.float32(0.5)), f"an array of a single value; {FORM}"),
-    "colours.npy": (npy_of(np.zeros((28, 28, 3))), f"an array of 28 x 28 x 3; {FORM}"),
+    "colors.npy": (npy_of(np.zeros((28, 28, 3))), f"an array of 28 x 28 x 3; {FORM}"),
     "none.npy": (npy_of(np.zeros((0, 28, 28))), f"an array of 0 x 28 x 28; {FORM}"),
-    "black.npy": (npy_of(np.zeros((28, 28))), "no digit in it: all of it is of one shade"),
+    "black.npy": (npy_of(np.zeros((28, 28))), "there is no digit in the image: all of it has one shade"),
 }
 
 
@@ -307,7 +310,7 @@ def huge_npy() -> bytes:
     return file.getvalue()
 
 
-BAD["huge.npy"] = (huge_npy(), "more than 64 million pixels; reduce it first")
+BAD["huge.npy"] = (huge_npy(), "has more than 64 million pixels; reduce it first")
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -340,7 +343,7 @@ def test_the_good_files_among_bad_ones_are_predicted(
     ]
     assert lines == [
         f"{folder / 'c.png'}: {NOT_AN_IMAGE}",
-        f"{tmp_path / 'empty'}: there is no image in this folder",
+        f"{tmp_path / 'empty'}: there are no images in this folder",
         f"{tmp_path / 'gone.png'}: no such file or directory",
     ]
 
@@ -383,14 +386,16 @@ def test_what_is_wrong_with_the_command_is_told_in_one_line(
     status, printed, lines = predict(path, run="q99")
     assert (status, printed, len(lines)) == (2, "", 1)
     assert lines[0].startswith("q99: ")
-    assert predict(path, "--show", "seen.jpg")[2] == ["--show: seen.jpg: its name has to end with .png"]
+    assert predict(path, "--show", "seen.jpg")[2] == ["--show: seen.jpg: the name of the picture has to end with .png"]
     assert "--show: " in predict(path, "--show", tmp_path / "gone" / "seen.png")[2][0]
     assert predict(path, "--jsn")[2] == ["--jsn: there is no such option; did you mean --json?"]
 
 
 def test_a_wrong_command_is_told_without_the_heavy_imports() -> None:
-    code = "import sys; sys.argv[1:] = ['best']\nfrom mnist_mlp.cli.predict import main\n"
-    code += "try: main()\nexcept SystemExit as stop: print(stop.code, 'torch' in sys.modules, 'PIL' in sys.modules)"
+    code = "import sys; sys.argv[1:] = ['best']\nfrom mnist_mlp.cli.verbs import run\n"
+    code += (
+        "try: run('predict')\nexcept SystemExit as stop: print(stop.code, 'torch' in sys.modules, 'PIL' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "2 False False\n"
     assert done.stderr == "the following arguments are required: IMAGE\n"
@@ -399,7 +404,7 @@ def test_a_wrong_command_is_told_without_the_heavy_imports() -> None:
 def told_or_refused(path: Path, model: MNISTClassifier) -> None:
     """Either there is a prediction, or one line says why not; warnings are errors."""
     try:
-        images = [digit.normalise(image) for image in digit.read(path)]
+        images = [digit.normalize(image) for image in digit.read(path)]
     except Problem as problem:
         assert len(str(problem).splitlines()) == 1  # noqa: PT017
         return
@@ -481,7 +486,7 @@ def test_any_array_is_told_or_refused(model: MNISTClassifier, tmp_path: Path, ar
         np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=some.floats(0, 1, width=32)
     )
 )
-def test_any_grey_array_is_told_or_refused(model: MNISTClassifier, tmp_path: Path, array: Any) -> None:
+def test_any_gray_array_is_told_or_refused(model: MNISTClassifier, tmp_path: Path, array: Any) -> None:
     path = tmp_path / "array.npy"
     np.save(path, array)
     told_or_refused(path, model)

@@ -180,5 +180,5 @@ def ended_after_two_epochs(command: Command, *line: str) -> None:
         return training.train(config, show, watchers=[Interrupt()])  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "training_function", lambda: interrupted)
+        patch.setattr(commands, "training_function", lambda show: interrupted)
         assert command(*line) == 130

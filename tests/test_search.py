@@ -52,7 +52,9 @@ def run(*line: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "search").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "mnist_mlp" / "search" / "spaces").glob("*.yaml"))
+)
 @pytest.mark.usefixtures("composed")
 def test_every_space_that_is_shipped_can_be_drawn_from(name: str, tmp_path: Path) -> None:
     drawn_from = space.read(name)
@@ -130,7 +132,7 @@ def test_a_trial_that_diverges_is_counted_and_ends_nothing(tmp_path: Path) -> No
     found = Search(space.read(str(write(tmp_path, text))), tmp_path / "runs")
     found.run(trials=2, job=0, threads=1)
     assert [trial.user_attrs.get("diverged") for trial in found.done] == [True, True]
-    with pytest.raises(Problem, match="none of the 2 trials was completed"):
+    with pytest.raises(Problem, match="none of the 2 trials is completed"):
         _ = found.best
 
 
@@ -192,12 +194,12 @@ def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("space: {width: {low: 1}}", "space.width: a list of values, or a range"),
-        ("space: {width: []}", "space.width: a list names at least one value"),
-        ("space: {lr: {low: 0, high: 1, log: true}}", "space.lr: log: true needs a low above 0"),
-        ("space: {lr: {low: 2, high: 1}}", "space.lr: low is 2, above high, 1"),
+        ("space: {width: {low: 1}}", "space.width: give a list of values, or a range"),
+        ("space: {width: []}", "space.width: the list is empty; give at least one value"),
+        ("space: {lr: {low: 0, high: 1, log: true}}", "space.lr: log: true requires that low is greater than 0"),
+        ("space: {lr: {low: 2, high: 1}}", "space.lr: low, 2, is greater than high, 1"),
         ("space: {lr: {low: a, high: 1}}", "space.lr: low and high are numbers"),
-        ("spaces: {lr: [1]}", "it needs a space"),
+        ("spaces: {lr: [1]}", "the key space is missing"),
         ("space: {lr: [1]}\ntrails: 3", "there is no key trails; there are space, fixed, seeds, sampler, trials; did"),
         ("space: {lr: [1]}\nsampler: random", "sampler is one of tpe, gp"),
         ("space: {lr: [1]", "not YAML"),
@@ -205,9 +207,9 @@ def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
         ("space: {lr: [1]}\nseeds: 5", "seeds is a list of numbers"),
         ("space: {lr: [1]}\ntrials: 0", "trials is a whole number of at least 1"),
         ("space: {lr: [1]}\nfixed: epochs=3", "fixed is a list of overrides"),
-        ("space: {test: [last]}", "test is not searched for, nor fixed"),
-        ("space: {lr: [1]}\nfixed: [test=last]", "test is not searched for, nor fixed"),
-        ("", "it needs a space"),
+        ("space: {test: [last]}", "test can be neither searched for nor fixed"),
+        ("space: {lr: [1]}\nfixed: [test=last]", "test can be neither searched for nor fixed"),
+        ("", "the key space is missing"),
         ("space: {widht: [3]}", "widht"),
         ("space: {lr: [-1.0]}", "lr=-1.0: lr is a number above 0"),
         ("space: {lr: [1]}\nfixed: [batch=0]", "batch=0: batch is a whole number"),
@@ -225,10 +227,10 @@ def test_what_is_wrong_with_a_space_is_said_in_one_line_and_nothing_is_written(
 @pytest.mark.usefixtures("composed")
 def test_a_study_of_another_space_or_of_nothing_is_refused(tmp_path: Path) -> None:
     Search(space.read(str(write(tmp_path))), tmp_path / "runs")
-    with pytest.raises(Problem, match="a study of another space"):
+    with pytest.raises(Problem, match="a study with another space"):
         Search(space.read(str(write(tmp_path, SPACE.replace("0.1", "0.2")))), tmp_path / "runs")
     (tmp_path / "runs" / "searches" / "small" / "study.db").write_text("rubbish", encoding="utf-8")
-    with pytest.raises(Problem, match=r"it cannot be opened as a study: .*not a database"):
+    with pytest.raises(Problem, match=r"cannot be opened as a study: .*not a database"):
         Search(space.read(str(write(tmp_path))), tmp_path / "runs")
 
 

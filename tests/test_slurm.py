@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import slurm
 from conftest import ROOT, SHORT
-from hydra.utils import instantiate
 from test_training import assert_same_runs, results
 
 from mnist_mlp.config.compose import compose, composing
+from mnist_mlp.config.targets import allowing, instantiate
 
 QUESTION = ["question=q02", "seed=0,1", "data.steps_per_epoch=2", "epochs=40", "trainer=cpu"]
 
@@ -68,13 +68,13 @@ def test_a_sweep_that_slurm_cancels_ends_as_an_undisturbed_one_does(
     for name in half_done:
         log = (tmp_path / "slurm" / name / "train.log").read_text(encoding="utf-8")
         assert log.count("interrupted") == 1
-        assert log.count("epoch  1/40") == 1  # it went on
+        assert log.count(" 1/40 ") == 1  # it went on
 
 
 @pytest.mark.parametrize("launcher", ["slurm", "submitit_slurm", "submitit_local"])
 def test_the_launchers_of_clusters_compose_and_instantiate(launcher: str) -> None:
     pytest.importorskip("submitit", reason="needs mnist-mlp[slurm]")
-    with composing():
+    with composing(), allowing(["hydra_plugins.*"]):
         options = instantiate(compose([f"hydra/launcher={launcher}"]).hydra.launcher).params
     assert options["submitit_folder"].startswith("runs/.sweeps/")
 

@@ -46,9 +46,9 @@ def test_a_row_has_the_mean_over_the_seeds_there_are(command: Callable[..., int]
     ("line", "answer"),
     [
         ("experiment=beyondd", "did you mean beyond?"),
-        ("width=8", "there are no completed runs of it"),
-        ("question=q01", "a row is one configuration"),
-        ("seed=1", "a row is one configuration"),
+        ("width=8", "no completed runs in"),
+        ("question=q01", "an argument is one configuration"),
+        ("seed=1", "an argument is one configuration"),
         ("batch='", "No closing quotation"),
     ],
 )

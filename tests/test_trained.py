@@ -19,7 +19,7 @@ from mnist_mlp.inference import load as trained
 from mnist_mlp.inference.load import Trained
 
 SMALL = "model.hidden_sizes=[8]"
-NOT_LOADED = "not loaded: corrupt, or it holds more than weights and plain values"
+NOT_LOADED = "not loaded: corrupt, or it has more than weights and plain values"
 SOMETHING_ELSE = "incompatible checkpoint: not made by this version of mnist-mlp"
 
 
@@ -131,11 +131,11 @@ def test_a_run_that_is_not_there_is_answered_with_the_nearest(made: Path, tmp_pa
     assert f"there is no such run in {made}, which has runs of leak,hidden_sizes=8," in line
     assert line.endswith(f"; did you mean {label}?")
     assert line_of("q05", tmp_path / "none") == (
-        f"q05: there is no such folder or file, and no folder {tmp_path / 'none'} of runs"
+        f"q05: there is no such folder or file, and there is no folder {tmp_path / 'none'} of runs"
     )
     (tmp_path / "empty").mkdir()
     assert line_of("q05", tmp_path / "empty") == f"q05: there is no such run in {tmp_path / 'empty'}, which has no runs"
-    assert line_of(tmp_path / "empty", made) == f"{tmp_path / 'empty'}: there is no run in it"
+    assert line_of(tmp_path / "empty", made) == f"{tmp_path / 'empty'}: there are no runs in this folder"
 
 
 def test_a_list_of_labels_stays_readable(tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_a_list_of_labels_stays_readable(tmp_path: Path) -> None:
 def test_what_could_be_several_runs_is_asked_for(runs: Path) -> None:
     variant = the(runs, "two").parent
     label = variant.name.rpartition("-")[0]
-    assert line_of(label, runs) == f"{label}: it has seed0, seed1; name one, as in {label}/seed0"
-    assert line_of(variant, runs) == f"{variant}: it has seed0, seed1; name one, as in {variant}/seed0"
-    assert line_of(f"{label}/seed7", runs) == f"{label}/seed7: there is no seed7; there are seed0, seed1"
+    assert line_of(label, runs) == f"{label}: has seed0, seed1; choose one, as in {label}/seed0"
+    assert line_of(variant, runs) == f"{variant}: has seed0, seed1; choose one, as in {variant}/seed0"
+    assert line_of(f"{label}/seed7", runs) == f"{label}/seed7: there is no seed7, only seed0, seed1"
     shutil.copytree(variant, runs / f"{label}-00000000")
     folders = sorted([variant.name, f"{label}-00000000"])
     assert line_of(label, runs) == f"{label}: several configurations have this label: {', '.join(folders)}"
@@ -160,31 +160,31 @@ def test_what_could_be_several_runs_is_asked_for(runs: Path) -> None:
 def test_a_run_that_did_not_end_well_is_not_used(runs: Path, status: str) -> None:
     run = the(runs, "one")
     rewrite(run, lambda record: record.update(status=status))
-    assert line_of(run, runs) == f"{run}: the run is {status}; finish it first: the same command resumes it"
+    assert line_of(run, runs) == f"{run}: the run is {status}; repeat the command that started it, which resumes it"
 
 
 def test_a_run_without_a_record_is_not_finished(runs: Path) -> None:
     run = the(runs, "one")
     (run / "result.json").unlink()
-    assert line_of(run, runs) == f"{run}: the run is not finished; finish it first: the same command resumes it"
+    assert line_of(run, runs) == f"{run}: the run is not finished; repeat the command that started it, which resumes it"
 
 
 @pytest.mark.parametrize("key", ["seed", "test", "epochs"])
 def test_a_record_of_another_version_is_said_to_be_one(runs: Path, key: str) -> None:
     run = the(runs, "one")
     rewrite(run, lambda record: record.pop(key))
-    assert line_of(run, runs) == f"{run}: its result.json is corrupt or of another version"
+    assert line_of(run, runs) == f"{run}: its result.json is corrupt or was written by another version"
 
 
 @pytest.mark.parametrize("change", [{"colour": "blue"}, {"model": 3}, {"data": None}, {"batch": "x"}], ids=str)
 def test_a_configuration_of_another_version_is_said_to_be_one(runs: Path, change: dict[str, Any]) -> None:
     rewrite(the(runs, "leak"), lambda record: record["config"].update(change))
-    assert "its result.json is of another version: " in line_of(the(runs, "leak"), runs)
+    assert "its result.json was written by another version: " in line_of(the(runs, "leak"), runs)
 
 
 def test_a_configuration_without_a_key_is_said_to_be_of_another_version(runs: Path) -> None:
     rewrite(the(runs, "leak"), lambda record: record["config"].pop("test"))
-    assert "its result.json is of another version: " in line_of(the(runs, "leak"), runs)
+    assert "its result.json was written by another version: " in line_of(the(runs, "leak"), runs)
 
 
 def test_runs_of_another_version_do_not_keep_the_best_from_being_found(runs: Path) -> None:
@@ -241,10 +241,10 @@ def test_the_optimizer_in_a_checkpoint_is_not_made(runs: Path, tmp_path: Path) -
 def test_the_weights_of_another_network_do_not_fit(runs: Path) -> None:
     path = the(runs, "one") / "checkpoints" / "best.ckpt"
     resave(path, lambda content: content["hyper_parameters"]["model"].update(hidden_sizes=[9]))
-    assert line_of(path, runs) == f"{path}: its weights do not fit the network that it describes"
+    assert line_of(path, runs) == f"{path}: its weights do not match the network that it describes"
     resave(path, lambda content: content.update(state_dict=[1, 2]))
     resave(path, lambda content: content["hyper_parameters"]["model"].update(hidden_sizes=[8]))
-    assert line_of(path, runs) == f"{path}: its weights do not fit the network that it describes"
+    assert line_of(path, runs) == f"{path}: its weights do not match the network that it describes"
 
 
 @pytest.mark.parametrize(
@@ -285,4 +285,4 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("run", ["x" * 300, "~no-such-user/run"])
 def test_a_name_that_cannot_be_looked_for_is_said(tmp_path: Path, run: str) -> None:
-    assert line_of(run, tmp_path).startswith(f"{run}: it cannot be looked for: ")
+    assert line_of(run, tmp_path).startswith(f"{run}: cannot be read: ")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch.optim import Optimizer
+from typing_extensions import override
 
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import Chunk
@@ -13,14 +14,14 @@ from mnist_mlp.fast.kernel import Steps
 
 
 class Graph(Eager):
-    """Takes the steps by replaying one that was captured as a CUDA graph: one launch a step, and no waiting.
+    """Takes steps by replaying one that it has captured as a CUDA graph: a single launch a step, and no waiting.
 
     Args:
-        classifier: gives loss and right answers.
-        optimizer: of its parameters; its state begins with zeros.
+        classifier: computes the loss and the correct predictions.
+        optimizer: of its parameters.
 
     Raises:
-        Unavailable: the optimizer is not one of which that is known.
+        Unavailable: it is not known whether the optimizer's state begins with zeros, to which capturing resets it.
     """
 
     title = "CUDA graph"
@@ -30,18 +31,19 @@ class Graph(Eager):
         super().__init__(classifier, optimizer)
         self.replay: Callable[[], None] | None = None
 
+    @override
     def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
-        """Take the steps, all at the graph's rate; a smaller batch at the end is taken without the graph."""
-        whole, rest = divmod(len(chunk.rows), chunk.size)
-        if whole:
+        """Take the steps of a chunk, all at the captured learning rate; a smaller last batch without the graph."""
+        full, rest = divmod(len(chunk.rows), chunk.size)
+        if full:
             if self.replay is None:
                 self._capture(chunk)
-            self.rows[: whole * chunk.size] = chunk.rows[: whole * chunk.size]
+            self.rows[: full * chunk.size] = chunk.rows[: full * chunk.size]
             self.position.zero_()
-            for _ in range(whole):
+            for _ in range(full):
                 self.replay()
-        losses = [self.losses[:whole].clone()] if whole else []
-        correct = [self.correct[:whole].clone()] if whole else []
+        losses = [self.losses[:full].clone()] if full else []
+        correct = [self.correct[:full].clone()] if full else []
         if rest:
             loss, right = self.step(chunk, chunk.rows[-rest:])
             losses.append(loss.unsqueeze(0))
@@ -49,7 +51,7 @@ class Graph(Eager):
         return Steps(torch.cat(losses), torch.cat(correct))
 
     def _capture(self, chunk: Chunk) -> None:
-        # The first chunk of an epoch is the longest. Capturing needs some real steps, which are taken back.
+        # The first chunk of an epoch is the longest. Capturing takes some real steps, which are undone below.
         device, steps = chunk.rows.device, len(chunk.rows) // chunk.size
         self.rows = chunk.rows[: steps * chunk.size].clone()
         self.position = torch.zeros((), dtype=torch.int64, device=device)
@@ -82,7 +84,7 @@ class Graph(Eager):
 
 
 def captured(step: Callable[[], None]) -> Callable[[], None]:
-    """Take some steps to warm up, as CUDA graphs need it, and give a replay of one."""
+    """Take some steps to warm up, which CUDA graphs require, and return the replay of a captured one."""
     others = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     others.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(others):

@@ -1,4 +1,4 @@
-"""Optimizer steps one after the other, as plain PyTorch takes them."""
+"""Optimizer steps one after the other, in plain PyTorch."""
 
 import math
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from mnist_mlp.fast.kernel import Steps
 
 
 class Eager:
-    """Takes the steps one after the other, as plain PyTorch does.
+    """Takes optimizer steps one after the other.
 
     Args:
-        classifier: gives loss and right answers.
+        classifier: computes the loss and the correct predictions.
         optimizer: of its parameters.
-        average: of its weights, if there is one.
+        average: of its weights, to be updated after each step.
     """
 
     title = "PyTorch"
@@ -32,7 +32,7 @@ class Eager:
         self.average = average
 
     def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
-        """Take the steps; on the CPU they end at a loss that is not finite, after its step."""
+        """Take the steps of a chunk; on the CPU, stop after a step whose loss is not finite."""
         losses, correct = [], []
         with options(self.optimizer, fused=True):
             for rows, rate in zip(torch.split(chunk.rows, chunk.size), rates, strict=True):
@@ -47,7 +47,7 @@ class Eager:
         return Steps(torch.stack(losses), torch.stack(correct))
 
     def step(self, chunk: Chunk, rows: Int64[Tensor, " samples"]) -> tuple[Tensor, Tensor]:
-        """Take one step, and give its sum of losses and its right answers."""
+        """Take one step; return the sum of its samples' losses and the number of correct predictions."""
         images = chunk.records.images.index_select(0, rows).float().div_(255)
         labels = chunk.records.labels.index_select(0, rows)
         scores: list[tuple[Tensor, Tensor]] = []
@@ -56,18 +56,18 @@ class Eager:
             self.optimizer.zero_grad()
             loss_sum, correct = self.classifier.score(images, labels, self.classifier.label_smoothing)
             loss = loss_sum * (1 / len(rows))
-            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
+            loss.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
             self.classifier.clip_gradient()
             scores.append((loss_sum.detach(), correct))
             return loss
 
-        self.optimizer.step(closure)  # type: ignore[arg-type] # torch takes tensors, whatever it declares
+        self.optimizer.step(closure)  # type: ignore[arg-type] # torch accepts tensors, though it declares floats
         return scores[0]
 
 
 @contextmanager
 def options(optimizer: Optimizer, **values: bool) -> Iterator[None]:
-    """Set options of an optimizer that has them, for a while: they belong to the machine, not into a checkpoint."""
+    """Set those options that an optimizer has, temporarily: they depend on the machine and are not for checkpoints."""
     before = [dict(group) for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group.update({name: value for name, value in values.items() if name in group})

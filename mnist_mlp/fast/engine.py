@@ -1,4 +1,4 @@
-"""Many optimizer steps in one training step, which Keras calls steps per execution: what makes small batches fast."""
+"""Many optimizer steps in one training step (Keras: `steps_per_execution`), which makes small batches fast."""
 
 import logging
 import math
@@ -9,9 +9,11 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler
 from torch.optim import Optimizer
+from typing_extensions import override
 
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.callbacks.averaging import Average
+from mnist_mlp.callbacks.lightning_internals import count_optimizer_steps
 from mnist_mlp.classifier import MNISTClassifier, Outputs
 from mnist_mlp.config.identity import further_arguments
 from mnist_mlp.config.schema import Config
@@ -19,14 +21,14 @@ from mnist_mlp.fast import kernel
 from mnist_mlp.fast.cuda_graph import Graph
 from mnist_mlp.fast.eager import Eager
 from mnist_mlp.fast.kernel import Kernel, Unavailable
-from mnist_mlp.mlp import DIGITS, PIXELS
+from mnist_mlp.images import DIGITS, PIXELS
 
 log = logging.getLogger(__name__)
 
 
 WORK_OF_A_CHUNK = 20_000_000_000
-"""Multiplications in a chunk if the user does not set its steps: some 0.15 s on two cores, so that the progress bar
-moves, Ctrl-C is answered, and Lightning's 2 ms around each training step do not count."""
+"""Multiplications in a chunk unless the user sets its steps: about 0.15 s on two cores, short enough for the progress
+bar to move and for Ctrl-C to act, and long enough to hide Lightning's 2 ms around each training step."""
 
 
 HOOKS_OF_A_STEP = (
@@ -39,7 +41,7 @@ HOOKS_OF_A_STEP = (
 )
 
 
-HONOURED = frozenset(
+SUPPORTED = frozenset(
     {
         "benchmark",
         "check_val_every_n_epoch",
@@ -63,7 +65,7 @@ HONOURED = frozenset(
         "use_distributed_sampler",
     }
 )
-"""The further arguments of `lightning.Trainer` that mean the same where a training step has many optimizer steps."""
+"""The additional arguments of `lightning.Trainer` that mean the same if a training step has many optimizer steps."""
 
 
 class ChunkedClassifier(MNISTClassifier):
@@ -76,55 +78,55 @@ class ChunkedClassifier(MNISTClassifier):
         super().__init__(*parameters, **named)
         self.automatic_optimization = False
 
+    @override
     def on_train_start(self) -> None:
-        """Choose how the steps are taken, from the configuration and the machine alone."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         self.take_steps: Kernel | Eager = self._kernel_or_eager(optimizer)
         self.steps_by = self.take_steps.title
+        if isinstance(self.take_steps, Kernel):
+            self.instructions = self.take_steps.instructions
 
     def _kernel_or_eager(self, optimizer: Optimizer) -> "Kernel | Eager":
+        """Choose how to take the steps, by the configuration and the machine alone."""
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it
         average = next((callback for callback in callbacks if isinstance(callback, Average)), None)
         try:
             if self.device.type in ("cpu", "cuda"):
-                self._check_plain(average)
+                self._check_supported(average)
             if self.device.type == "cpu":
                 return Kernel(self.network, self.hparams["model"]["activation"], optimizer)
             if self.device.type == "cuda":
                 return Graph(self, optimizer)
         except Unavailable as reason:
             log.info("%s; PyTorch takes the steps, which is slower", reason)
-        log_that_threads_count(self.device)
+        log_dependence_on_threads(self.device)
         return Eager(self, optimizer, average)
 
-    def _check_plain(self, average: Average | None) -> None:
-        known = ("Linear", *ACTIVATIONS.values())
-        strange = {type(layer).__name__ for layer in self.network.layers}.difference(known)
-        beyond = {
-            **dict.fromkeys(sorted(strange), True),
+    def _check_supported(self, average: Average | None) -> None:
+        supported = ("Linear", *ACTIVATIONS.values())
+        other_layers = {type(layer).__name__ for layer in self.network.layers}.difference(supported)
+        unsupported = {
+            **dict.fromkeys(sorted(other_layers), True),
             "label smoothing": self.label_smoothing,
             "gradient clipping": self.gradient_clip,
             "weight averaging": average,
             "a scheduler": self.scheduler if self.device.type == "cuda" else None,  # a graph keeps its learning rate
         }
         title = "compiled kernel" if self.device.type == "cpu" else "CUDA graph"
-        for what, there in beyond.items():
-            if there:
-                raise Unavailable(f"{what}: not supported by the {title}")
+        for feature, used in unsupported.items():
+            if used:
+                raise Unavailable(f"{feature}: not supported by the {title}")
 
+    @override
     def steps_of_the_run(self) -> int:
-        """Give the optimizer steps that the run will have taken at its end."""
         batches: Any = self.trainer.train_dataloader
         assert self.trainer.max_epochs is not None
         return self.trainer.max_epochs * batches.steps
 
+    @override
     def training_step(self, batch: Any) -> Outputs:
-        """Take the steps.
-
-        Args:
-            batch: a `Chunk`.
-        """
+        """Take all optimizer steps of a `Chunk`."""
         optimizer = self.trainer.optimizers[0]
         rates = self.rates(optimizer, math.ceil(len(batch.rows) / batch.size))
         steps = self.take_steps(batch, rates)
@@ -135,42 +137,33 @@ class ChunkedClassifier(MNISTClassifier):
         sizes[-1] = min(batch.size, len(batch.rows) - (done - 1) * batch.size)
         loss_sum = steps.losses.sum(dtype=self.training_totals.sums.dtype)
         self.training_totals.add(loss_sum, steps.correct.sum(), min(len(batch.rows), done * batch.size))
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        for count in (progress.total, progress.current):
-            count.ready += done
-            count.completed += done
+        count_optimizer_steps(self.trainer, done)
         losses = steps.losses / sizes
         return {"loss": losses[-1], "losses": losses, "accuracies": steps.correct / sizes}
 
 
 def is_foreign(callback: Callback) -> bool:
-    """Whether a callback is not this project's."""
+    """Whether a callback is not one of this project's."""
     return not type(callback).__module__.startswith("mnist_mlp.")
 
 
-def instructions(model: MNISTClassifier) -> str:
-    """Name the instruction set that takes a model's optimizer steps on the CPU; their last digits depend on it."""
-    steps = getattr(model, "take_steps", None)
-    return steps.instructions if isinstance(steps, Kernel) else torch.backends.cpu.get_cpu_capability()
-
-
-def log_that_threads_count(device: torch.device) -> None:
-    """Log that the numbers are those of a number of threads, as PyTorch's sums on the CPU are, unlike the kernel's."""
+def log_dependence_on_threads(device: torch.device) -> None:
+    """Log that PyTorch's results on the CPU depend on the number of threads, unlike the kernel's."""
     if device.type == "cpu":
         log.info("PyTorch takes the optimizer steps: the last digits of the numbers depend on the number of threads")
 
 
 def wants_every_step(callback: Callback) -> bool:
-    """Whether a callback, other than this project's, does something at each optimizer step."""
+    """Whether a callback that is not one of this project's does something at each optimizer step."""
     if not is_foreign(callback):
         return False
     hooks = ((getattr(callback, hook), getattr(Callback, hook)) for hook in HOOKS_OF_A_STEP)
     overridden = any(getattr(own, "__func__", own) is not plain for own, plain in hooks)
-    return overridden or isinstance(callback, GradientAccumulationScheduler)  # which changes what a step is
+    return overridden or isinstance(callback, GradientAccumulationScheduler)  # it changes what a step is
 
 
 def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: list[Callback]) -> int | None:
-    """Give the optimizer steps of a chunk, or None where training is plain Lightning; a log line says why it must be.
+    """Return the optimizer steps in a chunk, or None for plain Lightning; unless the user chose that, log the reason.
 
     Args:
         config: of the run.
@@ -179,10 +172,10 @@ def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: l
     """
     wanted = config.trainer["steps_per_execution"]
     if wanted == 1:
-        log_that_threads_count(trainer.strategy.root_device)
+        log_dependence_on_threads(trainer.strategy.root_device)
         return None
     foreign = [callback for callback in callbacks if wants_every_step(callback)]
-    arguments = sorted(further_arguments(config).keys() - HONOURED)
+    arguments = sorted(further_arguments(config).keys() - SUPPORTED)
     reason = None
     if trainer.world_size > 1:
         reason = f"{trainer.world_size} processes"
@@ -194,7 +187,7 @@ def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: l
         reason = f"trainer.{arguments[0]} is for single optimizer steps"
     if reason:
         log.info("one optimizer step at a time, as plain Lightning: %s", reason)
-        log_that_threads_count(trainer.strategy.root_device)
+        log_dependence_on_threads(trainer.strategy.root_device)
         return None
     if wanted != "auto":
         return int(wanted)

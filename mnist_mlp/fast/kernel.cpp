@@ -1,10 +1,10 @@
-// Many optimizer steps of a multilayer perceptron in one call. kernel.py compiles it, for one optimizer at a time.
+// Many optimizer steps of a multilayer perceptron in one call. kernel.py compiles this for one optimizer at a time.
 //
-// Weights lie in panels of a few vectors of output units: in each, a row for every input, and a last row for the bias,
-// whose input is always 1. A batch goes through in blocks of rows that stay in the cache. A tile of a gradient is still
-// in registers when the optimizer takes it: no gradient is stored unless a batch has several blocks. Four of five pixels
-// are 0: where a whole side of a tile is, the product is left out, which changes no sum. No sum depends on how the tiles
-// are shared out either, so that the results are the same with any number of threads.
+// Weights are stored in panels of a few vectors of output units; a panel has a row for every input, and a last row for
+// the bias, whose input is always 1. A batch is processed in blocks of rows that stay in the cache. A tile of a
+// gradient is still in registers when the optimizer uses it: gradients are stored only if a batch has several blocks.
+// Four pixels in five are 0: where a whole side of a tile is, its product is skipped, which changes no sum. How threads
+// divide the tiles changes none either, so that the results are identical for any number of threads.
 
 #include <algorithm>
 #include <array>
@@ -25,7 +25,7 @@
 #include <immintrin.h>
 #endif
 
-// glibc's vector versions of these functions (libmvec), which GCC takes in a loop only if told that they exist.
+// glibc's vector versions of these functions (libmvec), which GCC uses in loops only if they are declared.
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
 #if __GLIBC_PREREQ(2, 35)
 #define VECTORIZED extern "C" __attribute__((simd("notinbranch")))
@@ -37,28 +37,28 @@ VECTORIZED float erff(float) noexcept;
 #endif
 #endif
 
-// What kernel.py's Task holds, field by field.
+// The fields of kernel.py's Task, in the same order.
 extern "C" struct Task {
     int64_t layers;
     const int64_t *sizes;       // layers + 1: the pixels, the hidden layers, the digits
-    const int64_t *activations; // of the hidden layers, places in ACTIVATIONS
-    float *const *parameters;   // the weights [outputs, inputs] and the biases, in turn, of each layer
-    float *const *first;        // the optimizer's moments in the same order, null where it has none
+    const int64_t *activations; // of the hidden layers, as places in ACTIVATIONS
+    float *const *parameters;   // for each layer, its weights [outputs, inputs] and then its biases
+    float *const *first;        // the optimizer's first and second moments in the same order, null if it has none
     float *const *second;
-    const double *rates;                                    // of each step
+    const double *rates;                                    // the learning rate of each step
     double decay, decoupled_decay, beta_1, beta_2, epsilon; // see Rule
-    double steps_before;                                    // that the optimizer has taken
+    double steps_before;                                    // the steps that the optimizer has already taken
     const uint8_t *images;                                  // [records, pixels]
     const int64_t *labels;
-    const int64_t *rows; // the samples: numbers of records, in order
+    const int64_t *rows; // the samples as indices of records, in order
     int64_t samples, batch, threads;
-    double *losses;   // of each step, the sum over its batch
-    int64_t *correct; // of each step, the right answers
+    double *losses;   // for each step, the sum over its batch
+    int64_t *correct; // for each step, the number of correct predictions
 };
 
 namespace {
 
-// Floats in a vector; rows and vectors in a tile, which fill the registers.
+// Floats in a vector; rows and vectors in a tile, whose sums fill the registers.
 #if defined(__AVX512F__)
 constexpr int WIDTH = 16, ROWS = 6, VECTORS = 4;
 #elif defined(__AVX__)
@@ -67,7 +67,7 @@ constexpr int WIDTH = 8, ROWS = 6, VECTORS = 2;
 constexpr int WIDTH = 4, ROWS = 4, VECTORS = 4;
 #endif
 constexpr int64_t UNITS = 4;              // inputs in a tile of the backward pass
-constexpr int64_t BLOCK = 42 * ROWS;      // rows of a batch that go through the layers together; the fastest measured
+constexpr int64_t BLOCK = 42 * ROWS;      // rows of a batch that are processed together; the fastest measured
 constexpr int64_t WORTH_TRANSPOSING = 48; // rows from which a transposed copy of the weights pays for itself
 
 typedef float Vector __attribute__((vector_size(WIDTH * sizeof(float)), may_alias));
@@ -104,7 +104,7 @@ float sum(Vector vector) {
 // value / (sqrt(square) * scale + epsilon)
 Vector over_root(Vector value, Vector square, float scale, float epsilon) {
 #if defined(__AVX512F__)
-    // The divider takes the root; the quotient is an estimate of 14 bits and a Newton step, elsewhere at the same time.
+    // The division unit computes the root; meanwhile, other units compute the quotient: an estimate and a Newton step.
     Vector divisor = reinterpret_cast<Vector>(_mm512_sqrt_ps(reinterpret_cast<__m512>(square))) * scale + epsilon;
     Vector inverse = reinterpret_cast<Vector>(_mm512_rcp14_ps(reinterpret_cast<__m512>(divisor)));
     inverse += inverse * (1.0f - divisor * inverse);
@@ -116,7 +116,7 @@ Vector over_root(Vector value, Vector square, float scale, float epsilon) {
 #endif
 }
 
-// ---- Activations: y is z before and the activation of z after; slope becomes its derivative. ----
+// ---- Activations: they replace y, a pre-activation z, by the activation of z, and slope by its derivative at z. ----
 
 template <class Activation> void activate(float *y, float *slope, int64_t count) {
 #pragma omp simd
@@ -193,27 +193,13 @@ struct InvertedGaussian {
     }
 };
 
-constexpr Activate ACTIVATIONS[] = {
-    // in the order of kernel.py
-    activate<ReLU>,
-    activate<Sigmoid>,
-    activate<Tanh>,
-    activate<LeakyReLU>,
-    activate<ELU>,
-    activate<SELU>,
-    activate<GELU>,
-    activate<SiLU>,
-    activate<Mish>,
-    activate<Softplus>,
-    activate<Softsign>,
-    activate<Gaussian>,
-    activate<InvertedGaussian>,
-};
+template <class... Each> constexpr Activate FUNCTIONS[] = {activate<Each>...};
+constexpr auto &ACTIVATE = FUNCTIONS<ACTIVATIONS>; // -DACTIVATIONS=ReLU,Sigmoid,... in the order of activation.py
 
-// ---- Optimizers: the weights w move against their gradient g; a and b are its moments. ----
+// ---- Optimizers: they change the weights w by their gradient g and its moments a and b. ----
 
 struct Rule {
-    float rate, decay, shrink; // learning rate; weight decay as part of the gradient, or as a factor beside it
+    float rate, decay, shrink; // learning rate; weight decay added to the gradient; decoupled, a factor of the weights
     float beta_1, beta_2, epsilon, scale;
     float rest_1, rest_2; // 1 - beta, rounded once: 1 - 0.999f is wrong in the fifth digit
 
@@ -254,7 +240,7 @@ struct RMSprop { // Tieleman and Hinton 2012
         w -= rule.rate * over_root(g, a, 1, rule.epsilon);
     }
 };
-template <class Undecayed> struct Decayed : Undecayed { // shrink instead of decay: Loshchilov and Hutter 2019
+template <class Undecayed> struct Decayed : Undecayed { // decoupled: Loshchilov and Hutter 2019
     static void update(const Rule &rule, Vector g, Vector &w, Vector &a, Vector &b) {
         g += rule.decay * w;
         w *= rule.shrink;
@@ -266,13 +252,13 @@ using Optimizer = OPTIMIZER; // -DOPTIMIZER=Adam or -DOPTIMIZER=Decayed<Adam>
 
 // ---- Layers and the tiles of their matrix products, M rows by N vectors ----
 
-struct Places { // that a sum goes over
+struct Places { // the indices that a sum is over
     const int32_t *place;
     int64_t count;
 };
 
 struct Panel {
-    int64_t column, width; // where it begins and how wide it is, in floats
+    int64_t column, width; // its first column and its width, in floats
 };
 
 struct Layer {
@@ -280,10 +266,10 @@ struct Layer {
     Activate activate; // null for the logits
     std::vector<Panel> panels;
     Floats weights, first, second;
-    Floats gradient;             // where a batch has several blocks
-    Floats transposed;           // where it pays: the weights without the bias, in the panels of the layer below
-    int64_t stride;              // of the following, which have a row for each sample
-    Floats output, slope, delta; // the output ends in the bias input of the next layer; delta is the loss's slope at z
+    Floats gradient;             // only if a batch has several blocks
+    Floats transposed;           // only if it is worth it: the weights without the bias, in panels of the layer below
+    int64_t stride;              // between the rows of the following three, which have a row for each sample
+    Floats output, slope, delta; // output ends with the next layer's bias input; delta is the derivative of the loss
 
     Layer(int64_t inputs, int64_t outputs, Activate activate, int64_t rows, bool several_blocks)
         : inputs(inputs), outputs(outputs), activate(activate), stride(padded(outputs + 1)) {
@@ -299,7 +285,7 @@ struct Layer {
         output = zeros(rows * stride), slope = zeros(rows * stride), delta = zeros(rows * stride);
     }
 
-    // Where the weights from an input to a panel begin.
+    // The offset of the weights from an input to a panel.
     int64_t place(const Panel &panel, int64_t input) const { return (inputs + 1) * panel.column + input * panel.width; }
 };
 
@@ -310,7 +296,7 @@ __attribute__((noinline)) void forward_tile(const float *input, int64_t stride, 
     Vector sums[M][N] = {};
     for (int64_t i = 0; i < inputs.count; ++i) {
         int64_t k = inputs.place[i];
-        if (M == 1 && input[k] == 0) continue; // as half of the units with a ReLU are
+        if (M == 1 && input[k] == 0) continue; // as about half of the ReLUs are
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
@@ -349,8 +335,8 @@ struct Weights {
     float *weights, *first, *second, *gradient;
 };
 
-// gradient[m, n] = sum over rows of input[row, m] delta[row, n], added to what the blocks before have left, unless this
-// one begins the batch, and given to the optimizer if it ends it.
+// gradient[m, n] = sum over rows of input[row, m] delta[row, n]. Unless this block begins the batch, it is added to the
+// gradient of the blocks before; if it ends the batch, the optimizer uses the sum.
 template <int M, int N>
 __attribute__((noinline)) void gradient_tile(const Rule &rule, const float *input, int64_t stride, const float *delta,
                                              int64_t delta_stride, Places rows, Weights of, bool begins, bool ends) {
@@ -392,7 +378,7 @@ template <size_t... M> constexpr auto tiles(std::index_sequence<M...>) {
                       std::array<BackwardTile, ROWS>{backward_tile<M + 1>...},
                       std::array{gradient_tiles<M + 1>(VECTOR_NUMBERS)...}};
 }
-constexpr auto TILES = tiles(std::make_index_sequence<ROWS>()); // by rows, then vectors, each less one
+constexpr auto TILES = tiles(std::make_index_sequence<ROWS>()); // indexed by rows - 1, then by vectors - 1
 
 // ---- Threads ----
 
@@ -408,16 +394,16 @@ class Barrier {
             return;
         }
         for (int spins = 0; round.load(std::memory_order_acquire) == now; ++spins)
-            if (spins > 10'000) std::this_thread::yield(); // another thread may be without a core
+            if (spins > 10'000) std::this_thread::yield(); // another thread may be waiting for a core
     }
 
   private:
     int64_t threads;
-    alignas(128) std::atomic<int64_t> waiting{0}; // on cache lines of their own
+    alignas(128) std::atomic<int64_t> waiting{0}; // each on its own cache line
     alignas(128) std::atomic<int64_t> round{0};
 };
 
-struct FlushDenormals { // the moments of rarely lit pixels decay to denormal numbers, which are slow
+struct FlushDenormals { // the moments of pixels that are rarely lit decay to denormal numbers, which are slow
 #if defined(__x86_64__)
     unsigned before = _mm_getcsr();
     FlushDenormals() { _mm_setcsr(before | 0x8040); } // flush to zero, denormals are zeros
@@ -434,11 +420,11 @@ struct Training {
     const int64_t top, pixels, pixel_stride, block;
     std::vector<Layer> layers;
     Floats pixel_rows;
-    std::vector<int32_t> all;        // places, for the sums that leave nothing out
-    std::vector<int32_t> lit_pixels; // of each tile of rows: those that are not 0 in all of them, and the bias
-    std::vector<int32_t> lit_rows;   // of each tile of pixels: those in which not all of them are 0
-    std::vector<int64_t> lit_pixels_of, lit_rows_of; // their numbers
-    std::vector<double> losses;                      // of a batch's tiles of rows
+    std::vector<int32_t> all;        // 0, 1, 2, ..., for sums over all places
+    std::vector<int32_t> lit_pixels; // for each tile of rows: the pixels that are not 0 in all of them, and the bias
+    std::vector<int32_t> lit_rows;   // for each tile of pixels: the rows in which not all of them are 0
+    std::vector<int64_t> lit_pixels_of, lit_rows_of; // how many there are for each tile
+    std::vector<double> losses;                      // for each tile of rows of a batch
     std::vector<int64_t> correct;
     Barrier barrier;
     int64_t steps_done = 0;
@@ -447,7 +433,7 @@ struct Training {
         : task(task), top(task.layers - 1), pixels(task.sizes[0]), pixel_stride(padded(pixels + 1)),
           block(std::min(BLOCK, task.batch)), barrier(task.threads) {
         for (int64_t l = 0; l <= top; ++l)
-            layers.emplace_back(task.sizes[l], task.sizes[l + 1], l < top ? ACTIVATIONS[task.activations[l]] : nullptr,
+            layers.emplace_back(task.sizes[l], task.sizes[l + 1], l < top ? ACTIVATE[task.activations[l]] : nullptr,
                                 block, block < task.batch);
         pixel_rows = zeros(block * pixel_stride);
         for (int64_t row = 0; row < block; ++row) pixel_rows[row * pixel_stride + pixels] = 1;
@@ -466,7 +452,7 @@ struct Training {
         return {count * thread / task.threads, count * (thread + 1) / task.threads};
     }
 
-    // Call for each panel with the thread's share of its tiles, every tile weighing as much as its panel is wide.
+    // Call with each panel and the thread's share of its tiles, each of which costs time proportional to its width.
     template <class Call> void share_panels(int64_t thread, const Layer &layer, int64_t tiles, Call call) const {
         Share all = share(thread, tiles * padded(layer.outputs));
         for (const Panel &panel : layer.panels) {
@@ -479,7 +465,7 @@ struct Training {
         }
     }
 
-    // Call with every parameter outside and its place inside.
+    // Call with every value outside and its counterpart inside.
     template <class Call> void pair(int64_t thread, int64_t l, float *const *outside, Floats &inside, Call call) {
         if (outside == nullptr) return;
         const Layer &layer = layers[l];
@@ -518,7 +504,7 @@ struct Training {
             }
     }
 
-    // The pixels of the samples as fractions, a thread's share of the rows, and which of them are lit.
+    // For a thread's share of the rows, load the pixels as fractions, and list those that are lit.
     void load(int64_t thread, const int64_t *samples, int64_t rows) {
         Share mine = share(thread, quotient_up(rows, ROWS));
         std::vector<uint8_t> any(pixels);
@@ -545,7 +531,7 @@ struct Training {
             int64_t number = 0;
             for (int64_t row = 0; row < rows; ++row) {
                 const float *input = pixel_rows.get() + row * pixel_stride + tile * ROWS;
-                float any = 0; // what lies behind the bias is 0
+                float any = 0; // the padding after the bias is 0
                 for (int64_t m = 0; m < ROWS; ++m) any += input[m];
                 lit[number] = row, number += any != 0;
             }
@@ -571,7 +557,7 @@ struct Training {
         }
     }
 
-    // Of some rows: the loss, the right answers, and the loss's slope at the logits.
+    // For some rows: the loss, the correct predictions, and the derivative of the loss with respect to the logits.
     void score(int64_t row, int64_t rows, const int64_t *samples, int64_t batch, int64_t tile) {
         Layer &layer = layers[top];
         losses[tile] = 0, correct[tile] = 0;
@@ -587,7 +573,7 @@ struct Training {
         }
     }
 
-    // From a layer's delta to that of the layer below, for some rows and tiles of units.
+    // Compute the delta of the layer below, for some rows and tiles of units.
     void backward(int64_t l, int64_t row, int64_t rows, Share units) {
         Layer &layer = layers[l], &below = layers[l - 1];
         for (int64_t r = row; r < row + rows; r += ROWS)
@@ -630,7 +616,8 @@ struct Training {
         }
     }
 
-    // A block of a batch: `samples` of `rows`, from place `from` of the batch on. Gives its tiles of rows.
+    // Process a block of a batch: `rows` of its `samples`, the first of which is the batch's sample `from`. Returns the
+    // number of its tiles of rows.
     int64_t pass(int64_t thread, const Rule &rule, const int64_t *samples, int64_t rows, int64_t from, int64_t batch,
                  int64_t tiles_before) {
         int64_t tiles = quotient_up(rows, ROWS);
@@ -693,8 +680,8 @@ struct Training {
 
 } // namespace
 
-// Take the optimizer steps and give their number: less than there are batches if a loss is not finite, -1 if memory
-// does not suffice.
+// Take the optimizer steps and return their number: fewer than there are batches if a loss is not finite, -1 if the
+// memory is not enough.
 extern "C" int64_t train(const Task *task) try {
     Training training(*task);
     std::vector<std::thread> others;
@@ -706,7 +693,7 @@ extern "C" int64_t train(const Task *task) try {
     return -1;
 }
 
-// What this was compiled for: machines that have another instruction set get other numbers in the last digits.
+// The instruction set that this was compiled for: the last digits of the results depend on it.
 extern "C" const char *instructions() {
 #if defined(__AVX512F__)
     return "AVX512";

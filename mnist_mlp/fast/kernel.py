@@ -1,4 +1,4 @@
-"""The compiled kernel: many optimizer steps on the CPU in one call. kernel.cpp is its source."""
+"""The compiled kernel: many optimizer steps on the CPU in one call. Its source is kernel.cpp."""
 
 import ctypes
 import hashlib
@@ -19,7 +19,8 @@ from platformdirs import user_cache_path
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from mnist_mlp.activation import one_per_layer
+from mnist_mlp import files
+from mnist_mlp.activation import ACTIVATIONS, one_per_layer
 from mnist_mlp.data import Chunk
 from mnist_mlp.mlp import MLP
 from mnist_mlp.runs import machine
@@ -40,39 +41,23 @@ OPTIONS = [
     "-fPIC",
     "-pthread",
 ]
-ACTIVATIONS = (
-    "relu",
-    "sigmoid",
-    "tanh",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "gelu",
-    "silu",
-    "mish",
-    "softplus",
-    "softsign",
-    "gaussian",
-    "inverted_gaussian",
-)
-"""Those that the kernel knows, in its order."""
 WORK_OF_A_THREAD = 2_500_000
-"""Multiplications in a step from which one more thread is worth waiting for it; some 25 microseconds."""
+"""Multiplications in a step, about 25 microseconds, that justify one more thread, which the others have to wait for."""
 
 
 class Unavailable(Exception):
-    """The kernel cannot be compiled here, or does not know what it would have to train; the message says what."""
+    """The kernel cannot be compiled here, or does not support what it should train; the message says which."""
 
 
 class Steps(NamedTuple):
-    """What is known of some optimizer steps: of each, the sum of its samples' losses and its right answers."""
+    """For each of some optimizer steps, the sum of its samples' losses and the number of correct predictions."""
 
     losses: Float[Tensor, " steps"]
     correct: Int64[Tensor, " steps"]
 
 
 class Kind(NamedTuple):
-    """How the kernel knows an optimizer: its name there, and the names of its moments in torch's state."""
+    """An optimizer of the kernel: its name in kernel.cpp, and the names of its moments in the state of torch's."""
 
     name: str
     moments: tuple[str, ...]
@@ -80,7 +65,7 @@ class Kind(NamedTuple):
 
 
 class Task(ctypes.Structure):
-    """The struct of the same name in kernel.cpp."""
+    """The struct of the same name in kernel.cpp, with the same fields."""
 
     _fields_ = (
         ("layers", ctypes.c_int64),
@@ -108,20 +93,20 @@ class Task(ctypes.Structure):
 
 
 class Kernel:
-    """Takes the optimizer steps of chunks for one network and its optimizer, in place, on the CPU.
+    """Takes optimizer steps on the CPU, chunk by chunk, changing a network's parameters and its optimizer in place.
 
-    The numbers are the same with any number of threads.
+    The results are identical for any number of threads.
 
     Args:
         network: in float32.
-        activation: what the network's hidden layers have, as in its constructor.
+        activation: of the network's hidden layers, as in its constructor.
         optimizer: of the network's parameters.
 
     Attributes:
         instructions: the instruction set that it was compiled for, as torch names them: AVX512, AVX2, NEON, ...
 
     Raises:
-        Unavailable: no compiler, or an optimizer or activation that the kernel does not know.
+        Unavailable: no compiler works, or the kernel does not support the optimizer.
     """
 
     title = "compiled kernel"
@@ -135,20 +120,18 @@ class Kernel:
         layers = network.linear_layers()
         self.parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
         self.sizes = torch.tensor([layers[0].in_features, *(layer.out_features for layer in layers)])
-        names = one_per_layer(activation, len(layers) - 1)
-        if unknown := set(names).difference(ACTIVATIONS):
-            raise Unavailable(f"{unknown.pop()}: not supported by the compiled kernel")
-        self.activations = torch.tensor([ACTIVATIONS.index(name) for name in names], dtype=torch.int64)
+        places = [list(ACTIVATIONS).index(name) for name in one_per_layer(activation, len(layers) - 1)]
+        self.activations = torch.tensor(places, dtype=torch.int64)
 
     def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
-        """Take the steps; they end at a loss that is not finite, after its step.
+        """Take the steps of a chunk, and stop after a step whose loss is not finite.
 
         Args:
             chunk: the samples.
             rates: the learning rate of each step.
 
         Raises:
-            MemoryError: there is not enough for the kernel's copy of the weights.
+            MemoryError: the kernel's copy of the weights does not fit into memory.
         """
         (group,) = self.optimizer.param_groups
         states = [self._state(parameter) for parameter in self.parameters]
@@ -190,12 +173,12 @@ class Kernel:
         return Steps(losses[:done], correct[:done])
 
     def threads(self, batch: int) -> int:
-        """Give the threads that a step of a batch is worth, of those that torch has."""
+        """Return how many of torch's threads to use for a step of a batch of this size."""
         parameters = sum(parameter.numel() for parameter in self.parameters)
         return max(1, min(torch.get_num_threads(), work(parameters, batch) // WORK_OF_A_THREAD))
 
     def _state(self, parameter: Tensor) -> dict[str, Tensor]:
-        # What torch itself makes at the first step.
+        # The state that torch itself creates at the first step.
         if not self.kind.moments:
             return {}
         state = self.optimizer.state[parameter]
@@ -208,15 +191,15 @@ class Kernel:
 
 
 def work(parameters: int, batch: int) -> int:
-    """Give the multiplications of an optimizer step: three matrix products, and about what Adam needs."""
+    """Estimate the multiplications in an optimizer step: three matrix products, and Adam's 24 or so a parameter."""
     return parameters * (3 * batch + 24)
 
 
 def kind_of(optimizer: Optimizer) -> Kind:
-    """Say how the kernel knows an optimizer.
+    """Return the kernel's counterpart of an optimizer.
 
     Raises:
-        Unavailable: it does not.
+        Unavailable: it has none.
     """
     name = type(optimizer).__name__
     group = optimizer.param_groups[0]
@@ -240,21 +223,22 @@ def kind_of(optimizer: Optimizer) -> Kind:
 
 @cache
 def compiled(optimizer: str) -> ctypes.CDLL:
-    """Give the kernel for an optimizer, from the per-user cache if it was compiled before.
+    """Return the kernel for an optimizer, from the per-user cache if it has been compiled before.
 
-    The compiler is the one that the environment variable CXX names, else g++, clang++ or c++. A file of the cache has
-    its hash in its name, so that one that is incomplete is not loaded; the system would not notice before it crashes.
+    The compiler is that of the environment variable CXX, or else g++, clang++ or c++. The name of a cached file has the
+    hash of its content, so that a truncated library is not loaded: it would crash the process.
 
     Raises:
         Unavailable: there is no compiler, or it fails.
     """
     compiler = _compiler()
-    command = [*compiler, *OPTIONS, f"-DOPTIMIZER={optimizer}", str(SOURCE)]
-    # A home directory may be shared by machines of which one lacks the instructions of another.
+    definitions = [f"-DOPTIMIZER={optimizer}", f"-DACTIVATIONS={','.join(ACTIVATIONS.values())}"]
+    command = [*compiler, *OPTIONS, *definitions, str(SOURCE)]
+    # Machines with different instruction sets may share a home directory.
     made_from = [SOURCE.read_text(encoding="utf-8"), *command[:-1], machine.instructions()]
     folder, name = Path(user_cache_path("mnist_mlp")), f"kernel-{_digest(repr(made_from).encode())}"
     for path in sorted(folder.glob(f"{name}-*.so")):
-        with suppress(OSError):  # not for this user, or made where the system's libraries are others
+        with suppress(OSError):  # not readable for this user, or made for other versions of the system's libraries
             if path.stem == f"{name}-{_digest(path.read_bytes())}":
                 return _load(path)
     try:
@@ -263,15 +247,18 @@ def compiled(optimizer: str) -> ctypes.CDLL:
             subprocess.run(
                 [*command, "-o", str(made)], check=True, capture_output=True, env=os.environ | {"LC_ALL": "C"}
             )
+            path = folder / f"{name}-{_digest(made.read_bytes())}.so"
             try:
-                return _load(_keep(made.read_bytes(), folder, name))
+                folder.mkdir(parents=True, exist_ok=True)
+                files.write(path, made.read_bytes())
+                return _load(path)
             except OSError as error:
                 loaded = _load(made)
-                log.info("the compiled kernel cannot be kept, and each process compiles its own: %s", error)
+                log.info("the compiled kernel cannot be cached, so that each process compiles its own: %s", error)
                 return loaded
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").splitlines()
-        reason = next((line for line in said if "error" in line), f"status {error.returncode}")
+        messages = error.stderr.decode(errors="replace").splitlines()
+        reason = next((line for line in messages if "error" in line), f"status {error.returncode}")
         raise Unavailable(f"{compiler[0]} does not compile the kernel: {reason}") from error
     except (OSError, AttributeError) as error:  # AttributeError: the library lacks a function
         raise Unavailable(f"the kernel cannot be compiled or loaded: {error}") from error
@@ -290,25 +277,6 @@ def _compiler() -> list[str]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _keep(library: bytes, folder: Path, name: str) -> Path:
-    # Whatever ends this process or the machine, the file is whole, or is not there.
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{_digest(library)}.so"
-    with tempfile.TemporaryDirectory(dir=folder) as directory:
-        partial = Path(directory) / path.name
-        with partial.open("wb") as file:
-            file.write(library)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return path
 
 
 def _load(path: Path) -> ctypes.CDLL:

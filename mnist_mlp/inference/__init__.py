@@ -1,1 +1,1 @@
-"""What a trained network is used for."""
+"""The uses of a trained network: evaluation, prediction, export and drawing."""

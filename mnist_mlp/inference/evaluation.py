@@ -1,4 +1,4 @@
-"""A trained network on the test images: loss, accuracy, what it takes for what, and its surest mistakes."""
+"""The evaluation of a trained network on the test images: loss, accuracy, confusion matrix and worst mistakes."""
 
 import math
 from dataclasses import dataclass
@@ -14,34 +14,34 @@ from torch import Tensor
 from mnist_mlp import images as drawings
 from mnist_mlp.config.schema import Config
 from mnist_mlp.data import MNISTDataModule
+from mnist_mlp.images import DIGITS
 from mnist_mlp.inference.load import Trained
-from mnist_mlp.mlp import DIGITS
 from mnist_mlp.runs.record import RECORD
 
 ROUNDING = 1e-5
-"""The relative difference of two float32 losses of 10,000 images that the order of sums explains, and some more."""
+"""The relative difference of two float32 losses of 10,000 images that the order of sums explains, with a margin."""
 
 
 class Confusion:
-    """How often each digit was taken for each.
+    """A confusion matrix, with precision and recall.
 
     Args:
-        labels: the digits.
-        guesses: what they were taken for.
+        labels: the true digits.
+        guesses: the predicted digits.
     """
 
     def __init__(self, labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> None:
         self.counts = drawings.confusions(labels, guesses)
-        """A row for each digit, a column for each guess."""
+        """A row for each true digit, a column for each predicted one."""
 
     @property
     def precision(self) -> list[float | None]:
-        """For each digit: which fraction of its guesses is right; None if it was never guessed."""
+        """For each digit, the fraction of its predictions that are correct; None if it was never predicted."""
         return self._fractions(self.counts.sum(axis=0))
 
     @property
     def recall(self) -> list[float | None]:
-        """For each digit: which fraction of its images was recognised; None if there are none."""
+        """For each digit, the fraction of its images that were predicted correctly; None if it has no images."""
         return self._fractions(self.counts.sum(axis=1))
 
     def _fractions(self, totals: Int[np.ndarray, " 10"]) -> list[float | None]:
@@ -51,13 +51,13 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network does on the test images.
+    """The performance of a network on the test images.
 
     Attributes:
         loss: the mean, in nats.
         accuracy: as a fraction.
         confusion: of the digits.
-        mistakes: a picture of the surest.
+        mistakes: a picture of the most confident ones.
     """
 
     loss: float
@@ -66,7 +66,7 @@ class Evaluation:
     mistakes: Image
 
     def agrees(self, recorded: dict[str, float]) -> bool:
-        """Whether the figures are the recorded ones within the rounding of float32, which may tip a single image."""
+        """Whether the figures equal the recorded ones up to float32 rounding, which may change a single prediction."""
         images = int(self.confusion.counts.sum())
         return (
             math.isclose(self.loss, recorded["loss"], rel_tol=ROUNDING, abs_tol=ROUNDING)
@@ -75,28 +75,28 @@ class Evaluation:
 
 
 def data_module(config: Config | None) -> MNISTDataModule:
-    """Give a data module with the test records, from the run's own data directory.
+    """Return a data module with the test records, from the data directory of a run.
 
     Args:
-        config: of the run; None reads them from the per-user cache directory, as does a run that was trained where the
-            directory was: the files are the same, for their sums are verified.
+        config: of the run. If it is None, or its directory does not exist on this machine, the records come from the
+            per-user cache directory: the files are the same, as their checksums are verified.
 
     Raises:
-        Problem: the files are damaged.
+        Problem: the files are corrupt.
     """
     directory = config.data.dir if config else None
-    there = directory is not None and Path(directory).expanduser().is_dir()
-    data = MNISTDataModule(dir=directory if there else None)
+    exists = directory is not None and Path(directory).expanduser().is_dir()
+    data = MNISTDataModule(dir=directory if exists else None)
     data.setup("test")
     return data
 
 
 @torch.no_grad()
 def evaluate(trained: Trained) -> Evaluation:
-    """Test a network as a run's own test does: all images in one batch, the sums in float64.
+    """Test a network exactly as its run did: all images in one batch, with sums in float64.
 
     Raises:
-        Problem: the MNIST files are damaged.
+        Problem: the MNIST files are corrupt.
     """
     data = data_module(trained.config)
     (batch,) = data.test_dataloader()
@@ -113,16 +113,16 @@ def evaluate(trained: Trained) -> Evaluation:
 
 
 def table(trained: Trained, evaluation: Evaluation) -> str:
-    """Write an evaluation as text, beside the record's figures if there are any."""
+    """Format an evaluation as text, beside the recorded figures if there are any."""
     recorded = trained.recorded
     lines = [
         f"{trained.name}: {trained.checkpoint}" if trained.result else trained.name,
         "",
-        f"{'test':8}  {'here':>10}" + (f"  {RECORD:>11}" if recorded else ""),
+        f"{'test':8}  {'now':>10}" + (f"  {RECORD:>11}" if recorded else ""),
         f"{'loss':8}  {evaluation.loss:10.4f}" + (f"  {recorded['loss']:11.4f}" if recorded else ""),
         f"{'accuracy':8}  {evaluation.accuracy:10.2%}" + (f"  {recorded['accuracy']:11.2%}" if recorded else ""),
         "",
-        "taken for" + "".join(f"{digit:6}" for digit in range(DIGITS)) + "     recall  precision",
+        "predicted" + "".join(f"{digit:6}" for digit in range(DIGITS)) + "     recall  precision",
     ]
     confusion = evaluation.confusion
     for digit, (row, recall, precision) in enumerate(
@@ -138,7 +138,7 @@ def _percent(fraction: float | None) -> str:
 
 
 def summary(trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
-    """Give an evaluation in plain values, for JSON; a number that is not finite is None."""
+    """Return an evaluation as plain values for JSON; numbers that are not finite become None."""
     result, recorded, confusion = trained.result, trained.recorded, evaluation.confusion
     return {
         "checkpoint": str(trained.checkpoint),

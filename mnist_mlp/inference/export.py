@@ -1,4 +1,4 @@
-"""A trained network as a file that other software reads: ONNX, TorchScript or safetensors."""
+"""The export of a trained network to a file for other software: ONNX, TorchScript or safetensors."""
 
 import io
 import json
@@ -16,29 +16,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mnist_mlp import files
 from mnist_mlp.errors import Problem
+from mnist_mlp.images import DIGITS, PIXELS, SIDE
 from mnist_mlp.inference.evaluation import data_module
 from mnist_mlp.inference.load import Trained
-from mnist_mlp.mlp import DIGITS, MLP, PIXELS
+from mnist_mlp.mlp import MLP
 from mnist_mlp.runs import machine
 
 INPUT, OUTPUT = "images", "logits"
-OPSET = 18  # of ONNX; the first that torch's exporter writes
+OPSET = 18  # of ONNX; the oldest that torch's exporter writes
 ROUNDING = 1e-4
-"""The difference of two logits, relative to the largest, that the order of sums in float32 explains, and some more."""
+"""The difference of two logits, relative to the largest, that the order of float32 sums explains, with a margin."""
 
 Logits = Float[Tensor, "batch 10"]
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """A file format.
 
     Attributes:
-        suffix: of its name.
-        packages: that it is written with; the extra `export` brings them.
+        suffix: of the file's name.
+        packages: required to write it; they are in the extra `export`.
         encode: makes the file's content from a network and its metadata.
-        compute: gives the logits of images (float32, batch × 784) by what the file holds.
-        verified_by: the package that `compute` needs.
+        compute: returns the logits of images (float32, batch × 784) by the network in a file.
+        verified_by: the package that `compute` requires.
     """
 
     suffix: str
@@ -49,11 +51,11 @@ class Format(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """A file that was written.
+    """A file that has been written.
 
     Attributes:
         path: of the file.
-        difference: the largest between its logits and the network's on the test images; None if it was not verified.
+        difference: the largest between its logits and the network's on the test images; None if it is not verified.
     """
 
     path: Path
@@ -61,73 +63,54 @@ class Exported(NamedTuple):
 
 
 def export(trained: Trained, format: str, out: Path | None = None, overwrite: bool = False) -> Exported:
-    """Write a network to a file, whose logits are compared with the network's before it gets its name.
+    """Write a network to a file, after verifying that its logits are those of the network.
 
     Args:
         trained: the network.
         format: a name of `FORMATS`.
-        out: the file; None names it by the run's label and seed, in the current folder.
-        overwrite: replaces a file that is there.
+        out: the file; None for a name from the run's label and seed, in the current folder.
+        overwrite: whether to replace an existing file.
 
     Raises:
-        Problem: a package is missing, the file is there already or cannot be written, or its logits are others.
+        Problem: a package is missing, the file already exists or cannot be written, or its logits differ.
     """
     suffix, packages, encode, compute, verified_by = FORMATS[format]
     missing = [package for package in packages if not find_spec(package)]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        raise Problem(f"{' and '.join(missing)} {verb} not installed: pip install -e .[export]")
+        raise Problem(f"{' and '.join(missing)} {verb} not installed: pip install 'mnist-mlp[export]'")
     result = trained.result
     stem = f"{result.label}-seed{result.seed}" if result else trained.checkpoint.stem
     path = out or Path(f"{stem}{suffix}")
-    there = os.path.lexists(path)
-    if there and not path.is_file():
+    exists = os.path.lexists(path)
+    if exists and not path.is_file():
         raise Problem(f"{path}: exists and is not a file; choose another --out")
-    if there and not overwrite:
-        raise Problem(f"{path}: it is there already; --overwrite replaces it, --out names another")
+    if exists and not overwrite:
+        raise Problem(f"{path}: already exists; use --overwrite to replace it, or choose another --out")
     network = trained.model.network
     (batch,) = data_module(trained.config).test_dataloader()
     with torch.no_grad():
         expected = network(batch.images)
     if not expected.isfinite().all():
-        raise Problem(f"{trained.checkpoint}: its logits are not all finite numbers")
+        raise Problem(f"{trained.checkpoint}: not exported, as some logits of the network are not finite")
     difference = None
-    with whole(path) as partial:
+    with files.saving(path) as partial:
         partial.write_bytes(encode(network, describe(trained)))
         if find_spec(verified_by):
             difference = (compute(partial, batch.images) - expected).abs().max().item()
             if not difference <= ROUNDING * max(1, expected.abs().max().item()):
-                raise Problem(f"{path}: not written, for its logits differ from the network's by {difference:.1e}")
+                raise Problem(f"{path}: not written, as its logits differ from the network's by {difference:.1e}")
     return Exported(path, difference)
 
 
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to; the file gets its own when it is whole, and is removed if it is not.
-
-    Raises:
-        Problem: it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            yield partial
-            partial.replace(path)
-        finally:
-            if partial.exists():
-                partial.unlink()
-    except OSError as error:
-        raise Problem(f"{path}: it cannot be written: {error.strerror or error}") from error
-
-
 def describe(trained: Trained) -> dict[str, str]:
-    """Give what a file says of itself. What is not known of a checkpoint outside a run's folder is left out."""
+    """Return a file's metadata; label, seed and test accuracy only of a checkpoint in a run's folder."""
     parameters: Any = trained.model.hparams["model"]
     texts = {
-        "preprocessing": "the 28 x 28 pixels row by row as 784 numbers in [0, 1], each value / 255: "
+        "preprocessing": f"the {SIDE} x {SIDE} pixels row by row as {PIXELS} numbers in [0, 1], each value / 255: "
         "0 is paper and 1 is ink, white on black as in MNIST",
         "input": f"{INPUT}: float32 [batch, {PIXELS}]",
-        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; their softmax has the probabilities of the digits 0 to 9",
+        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; their softmax gives the probabilities of the digits 0 to 9",
         "model": json.dumps(dict(parameters)),
         "versions": json.dumps(machine.versions()),
     }
@@ -144,7 +127,7 @@ def _to_onnx(network: MLP, texts: dict[str, str]) -> bytes:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torch 2.9 warns of the operators of torchvision
     program = torch.onnx.export(
         network,
-        (torch.zeros(2, PIXELS),),  # two, for the exporter takes a dimension of 1 for a constant
+        (torch.zeros(2, PIXELS),),  # two, because the exporter makes a constant of a dimension of 1
         input_names=[INPUT],
         output_names=[OUTPUT],
         dynamic_shapes={"images": {0: "batch"}},
@@ -172,7 +155,7 @@ def _by_onnx(path: Path, images: Tensor) -> Logits:
 
 @contextmanager
 def _torchscript() -> Iterator[Any]:
-    """Give torch.jit. From torch 2.14 on it warns of its use, but there is nothing else that it gives to plain C++."""
+    """Yield torch.jit without its deprecation warnings: torch has no other format that plain C++ programs can load."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
@@ -182,7 +165,7 @@ def _torchscript() -> Iterator[Any]:
 def _to_torchscript(network: MLP, texts: dict[str, str]) -> bytes:
     saved, content = io.BytesIO(), io.BytesIO()
     with _torchscript() as jit:
-        # The layers alone, for checks of shapes in forward would be traced too.
+        # Only the layers: tracing MLP.forward would include checks of shapes.
         jit.save(jit.trace(network.layers, torch.zeros(2, PIXELS)), saved, _extra_files=texts)
     with zipfile.ZipFile(saved) as source, zipfile.ZipFile(content, "w") as target:
         for name in source.namelist():

@@ -1,4 +1,4 @@
-"""A trained network, found by its run's folder, its label or its checkpoint, or as the best there is."""
+"""Loads a trained network by its run's folder, its label or its checkpoint, or the best of all runs."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ BEST = "best"
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with what is known of its training.
+    """A trained network with the record of its run.
 
     Attributes:
         checkpoint: the file of its weights.
         model: on the CPU, in evaluation mode.
-        result: the run's record; None of a checkpoint that lies outside a run's folder, as is `config`.
-        config: the run's own configuration.
+        result: the run's record; None if the checkpoint is not in a run's folder.
+        config: the run's configuration; None if `result` is.
     """
 
     checkpoint: Path
@@ -41,12 +41,12 @@ class Trained:
 
     @property
     def folder(self) -> Path | None:
-        """The run's folder; None of a checkpoint outside one."""
+        """The run's folder; None if the checkpoint is not in one."""
         return self.checkpoint.parent.parent if self.result else None
 
     @property
     def recorded(self) -> dict[str, float] | None:
-        """The record's test loss in nats and accuracy as a fraction; None unless these are the weights it tested."""
+        """The recorded test loss in nats and accuracy as a fraction; None unless the run tested these weights."""
         if self.result is None or self.config is None or self.result.status != "completed":
             return None
         return self.result.test if self.checkpoint.name == _tested(self.config) else None
@@ -56,31 +56,31 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
     """Load the network of a run with the weights that the run tested.
 
     Args:
-        run: the folder of a run, or of a variant with a single seed; a label, as in `q05` or `q05/seed0`; a
-            checkpoint's file; or `best`, the run with the best validation accuracy at its end. Of those with the sound
-            protocol, if there are any: under the notebook's, validation images are trained on.
-        runs_dir: where labels and the best are looked for.
+        run: the folder of a run, or of a variant with a single seed; a label, as in `q05` or `q05/seed0`; a checkpoint
+            file; or `best`, the run with the highest final validation accuracy. Runs with the notebook's protocol,
+            which trains on validation images, are considered only if there are no others.
+        runs_dir: the folder in which to look for a label or the best run.
 
     Raises:
-        Problem: there is no such run or it is not finished, or its checkpoint is none of this project's or is damaged.
+        Problem: there is no such run, it is not finished, or its checkpoint is corrupt or not one of this project's.
     """
     try:
         given, all_runs = Path(run).expanduser(), Path(runs_dir).expanduser()
         if given.is_file():
             model = _model(given)
-            file = given if len(given.parts) > 2 else given.absolute()  # the run's folder is two above it
+            file = given if len(given.parts) > 2 else given.absolute()  # so that it has two parents
             folder = file.parent.parent
             result = read(folder / RECORD)
             return Trained(file, model, result, _config(result, folder) if result else None)
         folder = _best(all_runs) if run == BEST else _folder(run, given, all_runs)
-    except (OSError, RuntimeError) as error:  # a name that is too long, a folder that is closed, no such user's home
-        raise Problem(f"{run}: it cannot be looked for: {getattr(error, 'strerror', None) or error}") from error
+    except (OSError, RuntimeError) as error:  # a name that is too long, no permission, or no such user
+        raise Problem(f"{run}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     result = read(folder / RECORD)
     if result is None and (folder / RECORD).exists():
-        raise Problem(f"{folder}: its {RECORD} is corrupt or of another version")
+        raise Problem(f"{folder}: its {RECORD} is corrupt or was written by another version")
     if result is None or result.status != "completed":
         state = "is not finished" if result is None else f"is {result.status}"
-        raise Problem(f"{folder}: the run {state}; finish it first: the same command resumes it")
+        raise Problem(f"{folder}: the run {state}; repeat the command that started it, which resumes it")
     config = _config(result, folder)
     tested = folder / "checkpoints" / _tested(config)
     return Trained(tested, _model(tested), result, config)
@@ -97,19 +97,19 @@ def _folder(run: str, given: Path, runs_dir: Path) -> Path:
         return _only_seed(given, run)
     word, _, seed = run.rstrip("/").partition("/")
     if not runs_dir.is_dir():
-        raise Problem(f"{run}: there is no such folder or file, and no folder {runs_dir} of runs")
+        raise Problem(f"{run}: there is no such folder or file, and there is no folder {runs_dir} of runs")
     folders = [path for path in sorted(runs_dir.glob("*-*")) if path.is_dir()]
     variants = [path for path in folders if word in (path.name, path.name.rpartition("-")[0])]
     if not variants:
         labels = sorted({path.name.rpartition("-")[0] for path in folders})
-        there = f"has runs of {_some(labels)}" if labels else "has no runs"
-        raise Problem(f"{run}: there is no such run in {runs_dir}, which {there}{nearest(word, labels)}")
+        available = f"has runs of {_some(labels)}" if labels else "has no runs"
+        raise Problem(f"{run}: there is no such run in {runs_dir}, which {available}{nearest(word, labels)}")
     if len(variants) > 1:
         raise Problem(f"{run}: several configurations have this label: {_some([path.name for path in variants])}")
     if not seed:
         return _only_seed(variants[0], run)
     if not (variants[0] / seed).is_dir():
-        raise Problem(f"{run}: there is no {seed}; there are {_some(_seeds(variants[0])) or 'no seeds'}")
+        raise Problem(f"{run}: there is no {seed}, only {_some(_seeds(variants[0])) or 'an empty folder'}")
     return variants[0] / seed
 
 
@@ -126,28 +126,28 @@ def _seeds(variant: Path) -> list[str]:
 def _only_seed(variant: Path, run: str) -> Path:
     seeds = _seeds(variant)
     if not seeds:
-        raise Problem(f"{run}: there is no run in it")
+        raise Problem(f"{run}: there are no runs in this folder")
     if len(seeds) > 1:
-        raise Problem(f"{run}: it has {_some(seeds)}; name one, as in {run.rstrip('/')}/{seeds[0]}")
+        raise Problem(f"{run}: has {_some(seeds)}; choose one, as in {run.rstrip('/')}/{seeds[0]}")
     return variant / seeds[0]
 
 
 def _best(runs_dir: Path) -> Path:
-    found = [(path.parent, result) for path in sorted(runs_dir.glob(f"*/seed*/{RECORD}")) if (result := read(path))]
-    completed = [(folder, result) for folder, result in found if result.status == "completed" and result.epochs]
+    records = [(path.parent, result) for path in sorted(runs_dir.glob(f"*/seed*/{RECORD}")) if (result := read(path))]
+    completed = [(folder, result) for folder, result in records if result.status == "completed" and result.epochs]
     for folder, result in sorted(
-        completed, key=lambda pair: (_is_sound(pair[1]), pair[1].epochs[-1].val_accuracy), reverse=True
+        completed, key=lambda pair: (_is_disjoint(pair[1]), pair[1].epochs[-1].val_accuracy), reverse=True
     ):
-        with suppress(Problem):  # of another version
+        with suppress(Problem):  # written by another version
             _config(result, folder)
             return folder
     raise Problem(f"{BEST}: there is no finished run in {runs_dir}")
 
 
-def _is_sound(result: Result) -> bool:
+def _is_disjoint(result: Result) -> bool:
     try:
         return bool(result.config["data"]["protocol"] == "disjoint")
-    except (KeyError, TypeError):  # of another version
+    except (KeyError, TypeError):  # written by another version
         return False
 
 
@@ -156,27 +156,27 @@ def _config(result: Result, folder: Path) -> Config:
         merged = OmegaConf.merge(OmegaConf.structured(Config), result.config)
         config: Any = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
-        raise Problem(f"{folder}: its {RECORD} is of another version: {str(error).splitlines()[0]}") from error
+        raise Problem(f"{folder}: its {RECORD} was written by another version: {str(error).splitlines()[0]}") from error
     assert isinstance(config, Config)
     return config
 
 
 def _model(path: Path) -> MNISTClassifier:
     try:
-        found = checkpoint.read(path)
+        content = checkpoint.read(path)
     except FileNotFoundError as error:
         raise Problem(f"{path}: there is no such checkpoint") from error
     except OSError as error:
-        raise Problem(f"{path}: it cannot be read: {error.strerror}") from error
+        raise Problem(f"{path}: cannot be read: {error.strerror}") from error
     except checkpoint.Damaged as error:
-        raise Problem(f"{path}: not loaded: corrupt, or it holds more than weights and plain values") from error
+        raise Problem(f"{path}: not loaded: corrupt, or it has more than weights and plain values") from error
     try:
-        parameters, weights = found["hyper_parameters"], found["state_dict"]
+        parameters, weights = content["hyper_parameters"], content["state_dict"]
         model = MNISTClassifier(parameters["model"], parameters["optimizer"])
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise Problem(f"{path}: incompatible checkpoint: not made by this version of mnist-mlp") from error
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise Problem(f"{path}: its weights do not fit the network that it describes") from error
+        raise Problem(f"{path}: its weights do not match the network that it describes") from error
     return model.eval()

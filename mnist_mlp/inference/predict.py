@@ -1,9 +1,10 @@
-"""Digits in images and arrays, as a trained network reads them."""
+"""The predictions of a trained network for the digits in images and arrays."""
 
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mnist_mlp import files
 from mnist_mlp.errors import Problem
 
 if TYPE_CHECKING:
@@ -11,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Prediction(NamedTuple):
-    """What a network sees in an image.
+    """The prediction of a network for an image.
 
     Attributes:
-        name: of the image: its file, and its place in it if there are several.
-        digit: what the network was given.
+        name: of the image: its file, and its index if the file has several images.
+        digit: the image as the network saw it.
         probabilities: of the ten digits.
     """
 
@@ -24,85 +25,85 @@ class Prediction(NamedTuple):
     probabilities: list[float]
 
     def best(self) -> list[int]:
-        """The digits, the most probable one first."""
-        return sorted(range(10), key=lambda digit: -self.probabilities[digit])
+        """Return the digits, the most probable one first."""
+        return sorted(range(len(self.probabilities)), key=lambda digit: -self.probabilities[digit])
 
 
 def printable(path: Path | str) -> str:
-    """Give a file's name without what would break a line or the terminal's encoding."""
+    """Return a file's name, escaped if it has line breaks or other characters that cannot be printed."""
     name = os.fsencode(path).decode("utf-8", "backslashreplace")
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def probabilities(model: Any, digits: "list[Digit]") -> list[list[float]]:
-    """Give the ten probabilities of each digit.
+    """Compute the ten probabilities for each image.
 
     Args:
         model: an `MNISTClassifier`.
-        digits: images in MNIST's form.
+        digits: images in MNIST's format.
     """
     import numpy as np
     import torch
 
     with torch.inference_mode():
         logits = model(torch.from_numpy(np.stack(digits)))
-    found: list[list[float]] = logits.double().softmax(dim=1).tolist()
-    return found
+    of_each: list[list[float]] = logits.double().softmax(dim=1).tolist()
+    return of_each
 
 
 def files_of(path: Path) -> list[Path]:
-    """Give the images of a folder in the order of their names, and anything else as it is.
+    """Return the image files of a folder, sorted by name; of anything else, the path itself.
 
     Raises:
-        Problem: there are none in the folder, or it cannot be read.
+        Problem: the folder has no images, or cannot be read.
     """
     from mnist_mlp.inference.preprocess import SUFFIXES
 
     try:
         if not path.is_dir():
             return [path]
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        images = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     except (OSError, ValueError) as error:
-        raise Problem(f"{path}: it cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not found:
-        raise Problem(f"{path}: there is no image in this folder")
-    return found
+        raise Problem(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not images:
+        raise Problem(f"{path}: there are no images in this folder")
+    return images
 
 
 def digits_of(path: Path) -> "tuple[list[tuple[str, Digit]], list[Problem]]":
-    """Give the digits of a file with their names, and what was wrong with the others."""
-    from mnist_mlp.inference import preprocess as digit
+    """Return the digits of a file with their names, and the problems with the others."""
+    from mnist_mlp.inference import preprocess
 
     digits, problems = [], []
     try:
-        images = digit.read(path)
+        images = preprocess.read(path)
     except Problem as problem:
         return [], [problem]
     for place, image in enumerate(images):
         name = printable(path) + (f"[{place}]" if len(images) > 1 else "")
         try:
-            digits.append((name, digit.normalise(image)))
+            digits.append((name, preprocess.normalize(image)))
         except Problem as problem:
             problems.append(Problem(f"{name}: {problem}"))
     return digits, problems
 
 
 def table(predictions: list[Prediction]) -> str:
-    """Write the guesses as a table."""
-    wide = max(4, *(len(prediction.name) for prediction in predictions))
-    lines = [f"{'file':{wide}}  guess  probability  second guess"]
+    """Format predictions as a table."""
+    width = max(4, *(len(prediction.name) for prediction in predictions))
+    lines = [f"{'file':{width}}  guess  probability  second guess"]
     for prediction in predictions:
         first, second, *_ = prediction.best()
-        chances = prediction.probabilities
-        lines.append(f"{prediction.name:{wide}}  {first:>5}  {chances[first]:>11.1%}  {second} ({chances[second]:.1%})")
+        name, _, chances = prediction
+        lines.append(f"{name:{width}}  {first:>5}  {chances[first]:>11.1%}  {second} ({chances[second]:.1%})")
     return "\n".join(lines)
 
 
 def picture(predictions: list[Prediction], path: Path) -> None:
-    """Save what the network saw, each image beside the guess.
+    """Save a picture of the images as the network saw them, each beside its prediction.
 
     Raises:
-        Problem: it cannot be written.
+        Problem: the picture cannot be written.
     """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
@@ -121,7 +122,5 @@ def picture(predictions: list[Prediction], path: Path) -> None:
         draw.text((x + side + space, y), str(first), fill=0, font=ImageFont.load_default(48))
         below = f"{chances[first]:.1%}\nthen {second}: {chances[second]:.1%}\n{prediction.name[-22:]}"
         draw.text((x + side + space, y + 58), below, fill=0, font=ImageFont.load_default(12))
-    try:
-        sheet.save(path, "PNG")
-    except OSError as error:
-        raise Problem(f"{path}: the picture cannot be written there: {error.strerror or error}") from error
+    with files.saving(path) as partial:
+        sheet.save(partial, "PNG")

@@ -1,7 +1,7 @@
-"""A photograph or drawing of a digit, brought to the form of MNIST's images.
+"""Converts a photograph or drawing of a digit to the format of MNIST's images.
 
-That form is told at http://yann.lecun.com/exdb/mnist: grey ink on an empty ground, the digit scaled with anti-aliasing
-to fit 20 × 20 pixels with its aspect ratio kept, and moved so that its centre of mass is that of the 28 × 28 pixels.
+http://yann.lecun.com/exdb/mnist describes it: light ink on a black background, the digit scaled with anti-aliasing to
+20 × 20 pixels, preserving its aspect ratio, and translated so that its center of mass is the center of the 28 × 28.
 """
 
 import warnings
@@ -14,55 +14,58 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from mnist_mlp.errors import Problem
+from mnist_mlp.images import PIXELS, SIDE
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".avif")
-"""Of the images that are looked for in a folder."""
+"""The suffixes of the image files in a folder."""
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
-"""What Pillow may take a file for, whatever its name: no format that another program would have to decode."""
+"""The formats that Pillow may read, whatever a file's name: none for which it starts another program."""
 
 LIMIT = 64_000_000
-"""Pixels of a file. Pillow warns of more than 89 million; all of MNIST in one array has 55."""
+"""The maximum number of pixels in a file. Pillow warns above 89 million; all of MNIST in one array has 55 million."""
 
-SIDE, FIT = 28, 20
-CENTRE = 14
-"""The row and column, from 0 on, of the centre of mass: within half a pixel in all 70,000 images of MNIST."""
+FIT = 20
+"""The longer side of a digit, in pixels."""
+
+CENTER = SIDE // 2
+"""The row and column, counted from 0, of the center of mass: within half a pixel in all 70,000 images of MNIST."""
 
 WORKING_SIDE = 640
-"""A larger image is reduced to this first, which also takes the noise out of a photograph."""
+"""Larger images are reduced to this size first, which also removes the noise of a photograph."""
 
 SMOOTHING = 120
-"""A larger image is smoothed by a Gaussian with this part of its side."""
+"""The standard deviation of the Gaussian that smooths large images is their longer side divided by this."""
 
 CONTRAST = 0.08
-"""The least difference between ink and ground, of that between black and white, that is taken for a digit."""
+"""The minimum contrast of a digit with its background; that of black with white is 1."""
 
 FAINT = 0.1
-"""Of the darkest ink: less is no part of a stroke's edge."""
+"""Pixels with less than this fraction of the darkest ink do not belong to the edge of a stroke."""
 
 SPECK = 0.05
-"""A piece of ink with less than this part of the largest piece's pixels is dirt."""
+"""A piece of ink with less than this fraction of the largest piece's pixels is dirt."""
 
 INNER = 0.2
-"""Ink that touches the border is a shadow or the sheet's edge where this part as much does not."""
+"""Ink that touches the border is a shadow or an edge of the sheet if at least this fraction of it is elsewhere."""
 
 FRAME = 0.9
-"""The least part of each side of its box that a frame's ink fills."""
+"""The minimum fraction of each side of its bounding box that a frame covers."""
 
-Grey = Float32[np.ndarray, "height width"]
-"""Black is 0, white 1."""
+Gray = Float32[np.ndarray, "height width"]
+"""Black is 0, white is 1."""
 
 Part = Float32[np.ndarray, "rows columns"]
-"""An image of another size than the one that it was made from."""
+"""An image made from another one, of a different size."""
 
 Digit = Float32[np.ndarray, "28 28"]
 
 
-def read(path: Path) -> list[Grey]:
-    """Read the images of a file: one of an image's, one or more of a NumPy array's.
+def read(path: Path) -> list[Gray]:
+    """Read an image file, or a NumPy array with one or more images.
 
     Raises:
-        Problem: there is no such file, it is neither, it is damaged, or it has too many pixels.
+        Problem: there is no such file, it is neither, it is corrupt, or it has too many pixels.
     """
     try:
         with path.open("rb") as file:
@@ -70,58 +73,58 @@ def read(path: Path) -> list[Grey]:
     except OSError as error:
         raise Problem(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # a NUL in the name
-        raise Problem(f"{path}: there can be no such file") from error
+        raise Problem(f"{path}: is not a valid file name") from error
 
 
-def read_image(file: IO[bytes], name: str) -> Grey:
-    """Read an image as grey: upright, the first of its frames, on white where it is transparent.
+def read_image(file: IO[bytes], name: str) -> Gray:
+    """Read an image in shades of gray: upright, only its first frame, and with a white background if transparent.
 
     Args:
-        file: what the image is in.
-        name: what a problem calls it.
+        file: with the image.
+        name: of the image, for messages.
 
     Raises:
-        Problem: it is not an image, is damaged, or has too many pixels.
+        Problem: it is not an image, is corrupt, or has too many pixels.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Pillow tells of a file's metadata
+        warnings.simplefilter("ignore")  # about a file's metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             opened = Image.open(file, formats=FORMATS)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise _too_large(name) from error
-        except Exception as error:  # whatever Pillow's readers make of what is no image
-            raise Problem(f"{name}: not an image that can be read ({', '.join(FORMATS)})") from error
+        except Exception as error:  # Pillow can raise any on invalid data
+            raise Problem(f"{name}: not an image in one of the supported formats ({', '.join(FORMATS)})") from error
         with opened:
             if opened.width * opened.height > LIMIT:
                 raise _too_large(name)
             try:
-                return _grey(ImageOps.exif_transpose(opened))
+                return _gray(ImageOps.exif_transpose(opened))
             except Exception as error:
                 raise Problem(f"{name}: the image is corrupt or incomplete") from error
 
 
-def normalise(grey: Grey) -> Digit:
-    """Bring a digit to MNIST's form; an image that has it, or its negative has it, keeps every pixel.
+def normalize(gray: Gray) -> Digit:
+    """Convert a digit to MNIST's format; an image that already has it, or whose negative has it, keeps every pixel.
 
     Raises:
-        Problem: there is no digit.
+        Problem: there is no digit in the image.
     """
-    for image in (grey, 1 - grey):
-        if _has_form(image):
+    for image in (gray, 1 - gray):
+        if _has_mnist_format(image):
             return image
-    return _centred(_fitted(_box_of_digit(grey, small=False)))
+    return _centered(_fitted(_box_of_digit(gray, small=False)))
 
 
-def _box_of_digit(grey: Grey, small: bool) -> Part:
-    """Cut the ink of the digit out.
+def _box_of_digit(gray: Gray, small: bool) -> Part:
+    """Crop the ink of a digit to its bounding box.
 
     Args:
-        grey: an image.
-        small: it was cut out of a larger one for the smallness of its digit.
+        gray: an image.
+        small: whether it was already cropped from a larger image, in which the digit was small.
     """
-    image = _smooth(_reduced(grey))
-    top, left, factor = 0, 0, max(grey.shape) / max(image.shape)
+    image = _smooth(_reduced(gray))
+    top, left, factor = 0, 0, max(gray.shape) / max(image.shape)
     ink = _ink(image)
     for _ in range(2):  # a sheet with a frame, on a table
         if inside := _inside_of_frame(ink > _otsu(ink)):
@@ -130,36 +133,35 @@ def _box_of_digit(grey: Grey, small: bool) -> Part:
     mass = _digit_alone(ink)
     rows, columns = (np.flatnonzero(mass.any(axis)) for axis in (1, 0))
     longest = max(np.ptp(rows), np.ptp(columns)) + 1
-    if not small and longest < max(grey.shape) / factor / 2:  # its strokes may be as fine as what was smoothed away
+    if not small and longest < max(gray.shape) / factor / 2:  # smoothing may have removed its fine strokes
         margin = 2 + round(0.3 * longest)
-        places = []
-        for start, found, size in ((top, rows, image.shape[0]), (left, columns, image.shape[1])):
-            first, last = max(0, found[0] - margin), min(size, found[-1] + 1 + margin)
-            places.append(slice(int((start + first) * factor), round((start + last) * factor)))
-        return _box_of_digit(grey[places[0], places[1]], small=True)
+        crop = []
+        for start, inked, size in ((top, rows, image.shape[0]), (left, columns, image.shape[1])):
+            first, last = max(0, inked[0] - margin), min(size, inked[-1] + 1 + margin)
+            crop.append(slice(int((start + first) * factor), round((start + last) * factor)))
+        return _box_of_digit(gray[crop[0], crop[1]], small=True)
     return mass[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _too_large(name: str) -> Problem:
-    return Problem(f"{name}: more than {LIMIT // 1_000_000} million pixels; reduce it first")
+    return Problem(f"{name}: has more than {LIMIT // 1_000_000} million pixels; reduce it first")
 
 
-def _read_array(file: IO[bytes], path: Path) -> list[Grey]:
+def _read_array(file: IO[bytes], path: Path) -> list[Gray]:
     try:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             shape, _, dtype = header(file)
-    except Exception as error:  # whatever reading the header makes of other bytes
+    except Exception as error:  # NumPy can raise any on invalid data
         raise Problem(f"{path}: not a NumPy array, or corrupt") from error
     if dtype != np.uint8 and dtype.kind != "f":
         raise Problem(f"{path}: an array of {dtype}; it has to be of uint8, or of floats from 0 to 1")
-    form = " x ".join(map(str, shape))
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[1:] != (SIDE, SIDE)) or 0 in shape:
-        raise Problem(
-            f"{path}: an array of {form or 'a single value'}; it has to be height x width, n x 28 x 28 or n x 784"
-        )
+        size = " x ".join(map(str, shape)) or "a single value"
+        expected = f"height x width, n x {SIDE} x {SIDE} or n x {PIXELS}"
+        raise Problem(f"{path}: an array of {size}; it has to be {expected}")
     if np.prod([float(size) for size in shape]) > LIMIT:
         raise _too_large(str(path))
     file.seek(0)
@@ -169,95 +171,96 @@ def _read_array(file: IO[bytes], path: Path) -> list[Grey]:
         raise Problem(f"{path}: the array is corrupt or incomplete") from error
     if array.dtype == np.uint8:
         array = array / np.float32(255)
-    elif not (array.min() >= 0 and array.max() <= 1):  # false of NaN
+    elif not (array.min() >= 0 and array.max() <= 1):  # also if one is NaN
         raise Problem(f"{path}: an array of floats that are not all from 0 to 1")
-    several = array.ndim == 3 or array.shape[1] == SIDE * SIDE
+    several = array.ndim == 3 or array.shape[1] == PIXELS
     return list(array.reshape(-1, SIDE, SIDE).astype(np.float32)) if several else [array.astype(np.float32)]
 
 
-def _grey(image: Image.Image) -> Grey:
-    if image.mode.startswith("I"):  # 16 bits, and what older TIFF files have
+def _gray(image: Image.Image) -> Gray:
+    if image.mode.startswith("I"):  # 16 or 32 bits
         values = np.asarray(image, dtype=np.float32)
         return np.clip(values / max(65535.0, float(values.max())), 0, 1, dtype=np.float32)
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         return values if values.min() >= 0 and values.max() <= 1 else _stretched(values)
     if image.has_transparency_data:
-        colours = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+        colors = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), colors).convert("RGB")
     elif image.mode not in ("1", "L"):
         image = image.convert("RGB")
     return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
 
 
-def _stretched(values: Num[np.ndarray, "height width"]) -> Grey:
-    wide = values.astype(np.float64)  # the difference of two float32 can be infinite
-    least, most = wide.min(), wide.max()
-    return ((wide - least) / max(most - least, 1e-30)).astype(np.float32)
+def _stretched(values: Num[np.ndarray, "height width"]) -> Gray:
+    doubles = values.astype(np.float64)  # the difference of two float32 can be infinite
+    minimum, maximum = doubles.min(), doubles.max()
+    return ((doubles - minimum) / max(maximum - minimum, 1e-30)).astype(np.float32)
 
 
-def _has_form(image: Grey) -> bool:
+def _has_mnist_format(image: Gray) -> bool:
     if image.shape != (SIDE, SIDE) or not image.any():
         return False
     box = ndimage.find_objects((image > 0).astype(int))[0]
     longest = max(part.stop - part.start for part in box)
-    off_centre = np.abs(np.array(ndimage.center_of_mass(image)) - CENTRE).max()
-    return longest in (FIT - 1, FIT) and bool(off_centre < 0.51)
+    off_center = np.abs(np.array(ndimage.center_of_mass(image)) - CENTER).max()
+    return longest in (FIT - 1, FIT) and bool(off_center < 0.51)
 
 
-def _reduced(grey: Grey) -> Part:
-    height, width = grey.shape
+def _reduced(gray: Gray) -> Part:
+    height, width = gray.shape
     factor = max(height, width) / WORKING_SIDE
     if factor <= 1:
-        return grey
-    return _resized(grey, max(1, round(height / factor)), max(1, round(width / factor)))
+        return gray
+    return _resized(gray, max(1, round(height / factor)), max(1, round(width / factor)))
 
 
-def _smooth(grey: Grey) -> Grey:
-    """Take out a photograph's grain, finer than a stroke; a small image has nothing finer."""
-    return ndimage.gaussian_filter(grey, max(grey.shape) / SMOOTHING) if max(grey.shape) > 3 * SIDE else grey
+def _smooth(gray: Gray) -> Gray:
+    """Remove a photograph's grain, which is finer than a stroke; small images have none."""
+    return ndimage.gaussian_filter(gray, max(gray.shape) / SMOOTHING) if max(gray.shape) > 3 * SIDE else gray
 
 
-def _resized(grey: Grey, height: int, width: int) -> Part:
-    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BOX, reducing_gap=None))
+def _resized(gray: Gray, height: int, width: int) -> Part:
+    return np.asarray(Image.fromarray(gray).resize((width, height), Image.Resampling.BOX, reducing_gap=None))
 
 
-def _ink(grey: Grey) -> Grey:
-    """What differs from the ground, as the border shows it: a plane, for light from one side."""
-    rows, columns = np.indices(grey.shape)
-    border = np.ones(grey.shape, dtype=bool)
+def _ink(gray: Gray) -> Gray:
+    """Subtract the background: a plane through the border's shades, as light may come from one side."""
+    rows, columns = np.indices(gray.shape)
+    border = np.ones(gray.shape, dtype=bool)
     border[1:-1, 1:-1] = False
-    reach = np.ptp(grey) / 4
+    reach = np.ptp(gray) / 4
     if reach * 4 < CONTRAST:
-        raise Problem("no digit in it: all of it is of one shade")
-    border &= np.abs(grey - np.median(grey[border])) <= reach  # without ink that touches it
-    places = np.stack([np.ones(grey.shape), rows, columns], axis=-1)
-    plane, *_ = np.linalg.lstsq(places[border], grey[border], rcond=None)
-    difference = grey - places @ plane
-    if -difference.min() > difference.max():  # dark ink
+        raise Problem("there is no digit in the image: all of it has one shade")
+    border &= np.abs(gray - np.median(gray[border])) <= reach  # without ink that touches it
+    places = np.stack([np.ones(gray.shape), rows, columns], axis=-1)
+    plane, *_ = np.linalg.lstsq(places[border], gray[border], rcond=None)
+    difference = gray - places @ plane
+    if -difference.min() > difference.max():  # the ink is dark
         difference = -difference
     return np.clip(difference, 0, None, dtype=np.float32)
 
 
-def _digit_alone(ink: Grey) -> Grey:
-    """Take away noise and specks; the darkest ink becomes 1."""
+def _digit_alone(ink: Gray) -> Gray:
+    """Remove noise and specks; the darkest ink becomes 1."""
     threshold = _otsu(ink)
     strong, number = ndimage.label(ink > threshold, structure=np.ones((3, 3)))
     if number == 0 or threshold < CONTRAST / 2:
-        raise Problem("no digit in it: nothing stands out from the ground")
+        raise Problem("there is no digit in the image: nothing stands out from the background")
     sizes = np.bincount(strong.ravel(), minlength=number + 1)[1:]
     pieces = [piece + 1 for piece in np.flatnonzero(sizes >= SPECK * sizes.max())]
     inner = [piece for piece in pieces if not _at_border(strong == piece)]
     if inner and sizes[np.array(inner) - 1].sum() >= INNER * sizes.max():
         pieces = inner
     kept = np.isin(strong, pieces)
-    # Edges of the strokes are fainter than the threshold; the ground's noise is fainter still.
-    ground = ink[strong == 0]
-    noise = 3 * 1.4826 * float(np.median(np.abs(ground - np.median(ground)))) if len(ground) else 0.0
+    # The edges of strokes are fainter than the threshold, and the background's noise is even fainter. 1.4826 times the
+    # median absolute deviation estimates its standard deviation.
+    background = ink[strong == 0]
+    noise = 3 * 1.4826 * float(np.median(np.abs(background - np.median(background)))) if len(background) else 0.0
     faint = float(np.clip(noise, FAINT * float(ink.max()), threshold))
     regions, _ = ndimage.label(ink > faint, structure=np.ones((3, 3)))
-    found = np.unique(regions[kept])
-    alone = np.where(np.isin(regions, found[found > 0]), ink, 0)
+    inked = np.unique(regions[kept])
+    alone = np.where(np.isin(regions, inked[inked > 0]), ink, 0)
     return np.clip(alone / np.percentile(ink[kept], 90), 0, 1, dtype=np.float32)
 
 
@@ -270,7 +273,7 @@ def _sides(mask: Bool[np.ndarray, "height width"]) -> tuple[Bool[np.ndarray, " l
 
 
 def _inside_of_frame(ink: Bool[np.ndarray, "height width"]) -> tuple[slice, slice] | None:
-    """Find what a frame, or a sheet with the digit left free in it, encloses."""
+    """Find the rows and columns inside of a frame, or of a sheet around a digit, if there is one."""
     pieces, number = ndimage.label(ink, structure=np.ones((3, 3)))
     boxes = ndimage.find_objects(pieces)
     if not number:
@@ -279,7 +282,7 @@ def _inside_of_frame(ink: Bool[np.ndarray, "height width"]) -> tuple[slice, slic
     piece = pieces[boxes[largest]] == largest + 1
     if min(piece.shape) < SIDE // 2 or any(side.mean() < FRAME for side in _sides(piece)):
         return None
-    if piece.mean() < 0.5:  # a line: as thick as its rows and columns are mostly ink
+    if piece.mean() < 0.5:  # a line, as thick as the leading rows and columns that are mostly ink
         thickness = max(_leading(piece.mean(1)), _leading(piece.mean(0)))
         thickness = max(thickness, _leading(piece.mean(1)[::-1]), _leading(piece.mean(0)[::-1]))
         rest = (pieces[boxes[largest]] > 0) & ~piece
@@ -288,7 +291,7 @@ def _inside_of_frame(ink: Bool[np.ndarray, "height width"]) -> tuple[slice, slic
         rest = ~piece
     drawn, _ = ndimage.label(rest, structure=np.ones((3, 3)))
     digits = [part for part in ndimage.find_objects(drawn) if part[0].stop - part[0].start > 0.2 * len(piece)]
-    # The holes of an angular 0 or 8 are full; strokes leave some of their box free.
+    # What is inside of an angular 0 or 8 fills its bounding box; strokes do not fill theirs.
     if not digits or all(rest[part].mean() > 0.9 for part in digits):
         return None
     edge = thickness + max(1, round(0.01 * min(piece.shape)))
@@ -300,8 +303,8 @@ def _leading(shares: Num[np.ndarray, " length"]) -> int:
     return int(np.argmax(np.append(shares, 0) < 0.5))
 
 
-def _otsu(ink: Grey) -> float:
-    """The threshold between two classes with the greatest variance between them (Otsu 1979)."""
+def _otsu(ink: Gray) -> float:
+    """Return the threshold that maximizes the variance between the two classes of pixels (Otsu 1979)."""
     counts, edges = np.histogram(ink, bins=256)
     middles = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
@@ -313,19 +316,19 @@ def _otsu(ink: Grey) -> float:
     return float(edges[1:][np.argmax(between)])
 
 
-def _fitted(box: Grey) -> Part:
-    """Scale the box of a digit so that its longer side is 20."""
+def _fitted(box: Gray) -> Part:
+    """Scale a digit so that its longer side is `FIT`."""
     scale = FIT / max(box.shape)
     height, width = (max(1, round(size * scale)) for size in box.shape)
     resized = _resized(box, height, width)
     return np.clip(resized / resized.max(), 0, 1, dtype=np.float32)
 
 
-def _centred(digit: Grey) -> Digit:
-    """Put the centre of mass of a digit of up to 20 × 20 in the centre of 28 × 28."""
+def _centered(digit: Gray) -> Digit:
+    """Put the center of mass of a digit at the center of an image."""
     image = np.zeros((SIDE, SIDE), dtype=np.float32)
     height, width = digit.shape
-    row, column = (round(CENTRE - middle) for middle in ndimage.center_of_mass(digit))
+    row, column = (round(CENTER - middle) for middle in ndimage.center_of_mass(digit))
     row, column = min(max(row, 0), SIDE - height), min(max(column, 0), SIDE - width)
     image[row : row + height, column : column + width] = digit
     return image

@@ -1,4 +1,4 @@
-"""The winner of a search: its experiment file, and its worth on fresh seeds and a fresh split."""
+"""The winner of a search: its experiment file, and its accuracy with fresh seeds and a fresh split."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from mnist_mlp import files
 from mnist_mlp.config.compose import loader
-from mnist_mlp.inference.export import whole
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.search.trials import Search, train
 from mnist_mlp.statistics import Summary, summarize
 
 FRESH_SEED, FRESH_SPLIT = 1_000, 1
-"""The first of the seeds, and the split, that no search trains with."""
+"""The first of the seeds, and the split, that no search uses."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Confirmation:
     """Accuracies, as fractions, of the winner and of the reference: the same without what was searched for.
 
     Attributes:
-        searched: the winner's on the validation images, as the search saw it.
-        fresh: the same with fresh seeds and a fresh split.
-        fresh_test: on the test images.
-        reference_searched: the reference's, with the search's seeds and split.
-        reference_fresh: with the fresh ones.
-        reference_fresh_test: on the test images.
+        searched: the winner's on the validation images, with the search's seeds and split.
+        fresh: the winner's on the validation images, with fresh seeds and a fresh split.
+        fresh_test: the winner's on the test images, with fresh seeds and a fresh split.
+        reference_searched: the reference's, like `searched`.
+        reference_fresh: the reference's, like `fresh`.
+        reference_fresh_test: the reference's, like `fresh_test`.
     """
 
     searched: Summary
@@ -39,44 +39,57 @@ class Confirmation:
     reference_fresh_test: Summary
 
     @property
+    def gain(self) -> float:
+        """The winner's validation accuracy over the reference's, with the search's seeds and split."""
+        return self.searched.mean - self.reference_searched.mean
+
+    @property
+    def fresh_gain(self) -> float:
+        """The winner's validation accuracy over the reference's, with fresh seeds and a fresh split."""
+        return self.fresh.mean - self.reference_fresh.mean
+
+    @property
     def luck(self) -> float:
-        """The part of the search's gain over the reference that fresh seeds and a fresh split do not show."""
-        searched = self.searched.mean - self.reference_searched.mean
-        return searched - (self.fresh.mean - self.reference_fresh.mean)
+        """The part of the gain that is not confirmed by fresh seeds and a fresh split."""
+        return self.gain - self.fresh_gain
 
 
 def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], object]) -> Confirmation:
-    """Train the winner and the reference with so many fresh seeds and a fresh split, and test them.
+    """Train and test the winner and the reference with fresh seeds and a fresh split.
+
+    Args:
+        search: with completed trials.
+        seeds: the number of fresh seeds.
+        threads: of each run.
+        say: prints a line about each run.
 
     Raises:
         Problem: no trial is completed.
     """
-    fresh = [f"data.split_seed={FRESH_SPLIT}", "test=last", f"trainer.threads={threads}"]
-    found: dict[str, list[float]] = {}
-    for who, overrides in (("winner", search.best.user_attrs["overrides"]), ("reference", [])):
-        searched = [search.space.config([*overrides, *fresh[2:]], seed, search.folder) for seed in search.space.seeds]
-        found[f"{who} searched"] = [train(config, []) for config in searched]
-        found[f"{who} fresh"], found[f"{who} test"] = [], []
+    on_threads = f"trainer.threads={threads}"
+    fresh_split = [on_threads, f"data.split_seed={FRESH_SPLIT}", "test=last"]
+    summaries = []
+    for name, winning in (("winner", search.best.user_attrs["overrides"]), ("reference", [])):
+        configs = [search.space.config([*winning, on_threads], seed, search.folder) for seed in search.space.seeds]
+        summaries.append(summarize([train(config, []) for config in configs]))
+        validation, test = [], []
         for seed in range(FRESH_SEED, FRESH_SEED + seeds):
-            config = search.space.config([*overrides, *fresh], seed, search.folder)
-            found[f"{who} fresh"].append(train(config, []))
+            config = search.space.config([*winning, *fresh_split], seed, search.folder)
+            validation.append(train(config, []))
             result = Run(config).result()
-            tested = result.test if result else None
-            found[f"{who} test"].append(tested["accuracy"] if tested else float("nan"))
-            say(f"{who}, seed {seed}: validation {found[f'{who} fresh'][-1]:.2%}, test {found[f'{who} test'][-1]:.2%}")
-    summaries = {name: summarize(values) for name, values in found.items()}
-    return Confirmation(
-        summaries["winner searched"],
-        summaries["winner fresh"],
-        summaries["winner test"],
-        summaries["reference searched"],
-        summaries["reference fresh"],
-        summaries["reference test"],
-    )
+            test.append(result.test["accuracy"] if result and result.test else float("nan"))
+            say(f"{name}, seed {seed}: validation {validation[-1]:.2%}, test {test[-1]:.2%}")
+        summaries += [summarize(validation), summarize(test)]
+    return Confirmation(*summaries)
 
 
 def experiment(search: Search) -> Path:
-    """Write the best trial as an experiment file, and give its path."""
+    """Write the best trial as an experiment file; return its path.
+
+    Raises:
+        Problem: no trial is completed.
+        OSError: the file cannot be written.
+    """
     best, name = search.best, f"{search.space.name}_winner"
     overrides = OverridesParser.create().parse_overrides([*search.space.fixed, *best.user_attrs["overrides"]])
     defaults: list[Any] = []
@@ -91,12 +104,11 @@ def experiment(search: Search) -> Path:
             OmegaConf.update(keys, key, value, force_add=True)
     lines = [
         "# @package _global_",
-        f"# Trial {best.number} of the search {search.space.name}: validation accuracy {best.value:.2%} there.",
+        f"# Trial {best.number} of the search {search.space.name}, with a validation accuracy of {best.value:.2%}.",
         *([OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults}))] if defaults else []),
         OmegaConf.to_yaml(keys),
     ]
     path = search.folder / "experiment" / f"{name}.yaml"
     path.parent.mkdir(exist_ok=True)
-    with whole(path) as partial:
-        partial.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    files.write(path, "\n".join(lines).rstrip() + "\n")
     return path

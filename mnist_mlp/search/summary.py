@@ -1,9 +1,10 @@
-"""What a search has found, as a page: its trials, their figures, and what the winner is worth."""
+"""The page of a search: its trials, their figures, and the winner's accuracy with fresh seeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 import optuna
 import pandas as pd
@@ -12,89 +13,57 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from mnist_mlp.config.valid import shown
-from mnist_mlp.inference.export import whole
+from mnist_mlp import files
+from mnist_mlp.config.valid import formatted
 from mnist_mlp.report.figures import png
 from mnist_mlp.search.confirmation import Confirmation
 from mnist_mlp.search.trials import Search
 from mnist_mlp.statistics import Summary, summarize
 
 STATES = ("completed", "pruned", "diverged")
-"""How a trial can end."""
+"""The ways in which a trial can end."""
 
 
 def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
-    """Write the search's page with its figures and the table of its trials, and give the page's path.
+    """Write the search's page with its figures and the table of its trials; return the page's path.
 
     Args:
-        search: with trials.
-        experiment: the file of its winner.
-        confirmed: what the winner is worth.
+        search: with completed trials.
+        experiment: the winner's experiment file.
+        confirmed: the winner's accuracies.
+
+    Raises:
+        OSError: a file cannot be written.
     """
-    best, trials = search.best, search.done
+    trials = search.done
     states = [_state(trial) for trial in trials]
-    seeds = len(search.space.seeds)
-    lines = [
-        f"# Search {search.space.name}",
-        "",
-        f"[{len(trials)} trials](trials.csv) ({', '.join(f'{states.count(state)} {state}' for state in STATES)}), "
-        f"{_duration(search.hours)} of training one after the other; {seeds} seed{'s' if seeds > 1 else ''} a trial. "
-        f"Command: `python scripts/search.py {search.space.name} --trials {len(trials)}`.",
-        "",
-        f"Best: trial {best.number}, `python train.py --config-dir {search.folder} experiment={experiment.stem}`.",
-        "",
-    ]
-    weights = importances(search)
-    lines += [
-        f"| parameter | range | best |{' importance |' if weights else ''}",
-        f"|---|---|---|{'---:|' if weights else ''}",
-    ]
-    for key, choice in search.space.space.items():
-        span = ", ".join(map(shown, choice)) if isinstance(choice, list) else f"{choice['low']} to {choice['high']}"
-        value = best.params[key]
-        written = f"{value:.3g}" if isinstance(value, float) else shown(value)
-        weight = f" {weights[key]:.0%} |" if weights else ""
-        lines.append(f"| `{key}` | {span} | {written} |{weight}")
-    if weights:
-        lines += [
-            "",
-            "Importance: the part of the differences among good trials that a parameter accounts for (PED-ANOVA, "
-            "Watanabe et al. 2023).",
-        ]
-    lines += [
-        "",
-        "## What the winner is worth",
-        "",
-        "Accuracies in percent, means with half of their 95% t-intervals. The reference is the same configuration "
-        "without what was searched for.",
-        "",
-        "| | validation, as the search saw it | validation, fresh seeds and split | test, fresh seeds and split |",
-        "|---|---:|---:|---:|",
-        f"| winner | {_percent(confirmed.searched)} | {_percent(confirmed.fresh)} | {_percent(confirmed.fresh_test)} |",
-        f"| reference | {_percent(confirmed.reference_searched)} | {_percent(confirmed.reference_fresh)} | "
-        f"{_percent(confirmed.reference_fresh_test)} |",
-        "",
-        f"The search's gain over the reference is {_points(confirmed.searched, confirmed.reference_searched)} points; "
-        f"fresh seeds and a fresh split show {_points(confirmed.fresh, confirmed.reference_fresh)}. "
-        f"{100 * confirmed.luck:+.2f} points of it were luck.",
-        "",
-        "![Validation accuracy of each trial in order, and the best so far](history.png)",
-        "",
-        "![Validation accuracy of the trials over each parameter](parameters.png)",
-    ]
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("mnist_mlp.search"), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    templates.filters |= {"percent": _percent, "points": _points, "range": _range, "value": _value}
+    text = templates.get_template("search.md.jinja").render(
+        space=search.space,
+        folder=search.folder,
+        best=search.best,
+        experiment=experiment.stem,
+        trials=len(trials),
+        states=", ".join(f"{states.count(state)} {state}" for state in STATES),
+        duration=_duration(search.hours),
+        seeds=len(search.space.seeds),
+        importances=importances(search),
+        confirmed=confirmed,
+    )
     for name, figure in (("history", history(trials)), ("parameters", slices(search))):
-        with whole(search.folder / f"{name}.png") as partial:
-            partial.write_bytes(png(figure))
-    with whole(search.folder / "trials.csv") as partial:
+        files.write(search.folder / f"{name}.png", png(figure))
+    with files.replacing(search.folder / "trials.csv") as partial:
         table(trials).to_csv(partial, index=False)
     path = search.folder / "README.md"
-    with whole(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files.write(path, f"{text}\n")
     return path
 
 
 def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
-    """Tabulate the trials: the mean validation accuracy of their seeds as a fraction, and the time in seconds."""
+    """Tabulate the trials: the mean validation accuracy over their seeds, as a fraction, and the time in seconds."""
     return pd.DataFrame(
         {
             "trial": trial.number,
@@ -108,7 +77,7 @@ def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
 
 
 def importances(search: Search) -> dict[str, float]:
-    """Give what part of the differences each parameter accounts for; nothing where trials are too few to say."""
+    """Return the part of the differences that each parameter accounts for; nothing if there are too few trials."""
     if len(search.completed) < 10 or len(search.space.space) < 2:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
@@ -116,7 +85,7 @@ def importances(search: Search) -> dict[str, float]:
 
 
 def history(trials: Sequence[FrozenTrial]) -> Figure:
-    """Draw the trials in order, and the best so far."""
+    """Plot the trials in order, and the best so far."""
     figure = Figure(figsize=(6.0, 3.4), layout="constrained")
     axes = figure.add_subplot(xlabel="trial", ylabel="validation accuracy (%)")
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
@@ -131,7 +100,7 @@ def history(trials: Sequence[FrozenTrial]) -> Figure:
 
 
 def slices(search: Search) -> Figure:
-    """Draw the completed trials over each parameter, with the 95% t-intervals of those with several seeds."""
+    """Plot the completed trials over each parameter, with 95% t-intervals if they have several seeds."""
     space = search.space.space
     columns = min(3, len(space))
     rows = -(-len(space) // columns)
@@ -143,8 +112,8 @@ def slices(search: Search) -> Figure:
         axes = figure.add_subplot(rows, columns, number, xlabel=key)
         values: list[Any] = [trial.params[key] for trial in search.completed]
         if isinstance(choice, list):
-            names = [shown(each) for each in choice]
-            values = [names.index(shown(value)) for value in values]
+            names = [formatted(each) for each in choice]
+            values = [names.index(formatted(value)) for value in values]
             axes.set_xticks(
                 range(len(names)), [name.replace("$", "\\$") for name in names], rotation=30, ha="right", fontsize=7
             )
@@ -173,7 +142,7 @@ def _duration(hours: float) -> str:
 
 
 def _span(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> tuple[float, float]:
-    # The worst tenth, which may be at chance, would leave no room for the rest.
+    # Without the worst tenth, whose accuracy may be at chance: the rest would be squeezed together.
     low, high = float(np.quantile(lows, 0.1)), float(np.max(highs))
     margin = 0.1 * (high - low) + 0.05
     return low - margin, min(100, high + margin)
@@ -184,5 +153,13 @@ def _percent(summary: Summary) -> str:
     return f"{100 * summary.mean:.2f}{interval} (n = {summary.n})"
 
 
-def _points(one: Summary, other: Summary) -> str:
-    return f"{100 * (one.mean - other.mean):+.2f}"
+def _range(choice: Any) -> str:
+    return ", ".join(map(formatted, choice)) if isinstance(choice, list) else f"{choice['low']} to {choice['high']}"
+
+
+def _value(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else formatted(value)
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}"

@@ -1,8 +1,9 @@
-"""A search over configurations by validation accuracy: an Optuna study, kept in an SQLite file beside its runs."""
+"""A search over configurations by validation accuracy: an Optuna study in an SQLite file beside its runs."""
 
 import math
 import warnings
 from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,26 @@ import lightning
 import optuna
 from lightning.pytorch.callbacks import Callback
 from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
 
 from mnist_mlp.callbacks.history import Stopped
 from mnist_mlp.config.schema import Config
-from mnist_mlp.config.valid import shown
-from mnist_mlp.database import sqlite
+from mnist_mlp.config.valid import formatted
 from mnist_mlp.errors import Problem
+from mnist_mlp.runs.database import sqlite
 from mnist_mlp.search.space import Space
 
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
 HEARTBEAT = 30
-"""Seconds between two signs of life of a trial; one that gives none for twice as long was killed, and is repeated."""
+"""Seconds between the heartbeats of a trial; one without a heartbeat for twice as long was killed, and is repeated."""
 
 
 class Search:
-    """A study of a space: its trials, resumable, in a folder of the runs' folder.
+    """A resumable study of a space, in the folder `searches/NAME` of the runs' folder.
 
     Args:
         space: of the trials.
-        runs_dir: the folder is `searches/NAME` in it.
+        runs_dir: the runs' folder.
 
     Raises:
         Problem: the study cannot be opened, or is of another space.
@@ -42,14 +44,14 @@ class Search:
         file = self.folder / "study.db"
         try:
             self.study = self._open(file)
-        except Exception as error:  # of Optuna, of its database layer or of SQLite
-            raise Problem(f"{file}: it cannot be opened as a study: {str(error).splitlines()[0]}") from error
-        searched = {"space": space.space, "fixed": space.fixed, "seeds": space.seeds}
-        if self.study.user_attrs and self.study.user_attrs != searched:
+        except Exception as error:  # of Optuna, SQLAlchemy or SQLite
+            raise Problem(f"{file}: cannot be opened as a study: {str(error).splitlines()[0]}") from error
+        attributes = {"space": space.space, "fixed": space.fixed, "seeds": space.seeds}
+        if self.study.user_attrs and self.study.user_attrs != attributes:
             raise Problem(
-                f"{file}: a study of another space, fixed or seeds; move its folder, or rename the file of yours"
+                f"{file}: a study with another space, fixed or seeds; move its folder, or rename your search file"
             )
-        for name, value in searched.items():
+        for name, value in attributes.items():
             self.study.set_user_attr(name, value)
 
     def _open(self, file: Path) -> optuna.Study:
@@ -57,7 +59,7 @@ class Search:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = optuna.storages.RDBStorage(
                 sqlite(file),
-                engine_kwargs={"connect_args": {"timeout": 60}},  # seconds that a process waits for another
+                engine_kwargs={"connect_args": {"timeout": 60}},  # seconds to wait for other processes
                 heartbeat_interval=HEARTBEAT,
                 heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(
                     inherit_intermediate_values=True
@@ -72,11 +74,11 @@ class Search:
         )
 
     def run(self, trials: int, job: int, threads: int) -> None:
-        """Go on with the study until it has so many trials, other processes' included.
+        """Run trials until the study has a given number of them, including those of other processes.
 
         Args:
-            trials: of which each is completed, pruned or diverged.
-            job: the number of this process among those of the study.
+            trials: the number of completed, pruned or diverged trials.
+            job: the number of this process, which is different in each process of the study.
             threads: of each run.
         """
         seed = 1_000 * job + len(self.study.trials)
@@ -90,19 +92,23 @@ class Search:
         )
 
     def value(self, trial: optuna.Trial, threads: int) -> float:
-        """Train a trial with every seed, and give its mean validation accuracy; the first seed may be pruned."""
-        overrides = [*suggest(trial, self.space), f"trainer.threads={threads}"]
-        trial.set_user_attr("overrides", overrides[:-1])
-        found: list[float] = []
+        """Train a trial with every seed and return its mean validation accuracy.
+
+        Raises:
+            optuna.TrialPruned: the run with the first seed is pruned, or a run diverges.
+        """
+        overrides = suggest(trial, self.space)
+        trial.set_user_attr("overrides", overrides)
+        accuracies: list[float] = []
         for seed in self.space.seeds:
-            config = self.space.config(overrides, seed, self.folder)
-            accuracy = train(config, [] if found else [Pruning(trial)])
+            config = self.space.config([*overrides, f"trainer.threads={threads}"], seed, self.folder)
+            accuracy = train(config, [] if accuracies else [Pruning(trial)])
             if math.isnan(accuracy):
                 trial.set_user_attr("diverged", True)
                 raise optuna.TrialPruned
-            found.append(accuracy)
-        trial.set_user_attr("accuracies", found)
-        return sum(found) / len(found)
+            accuracies.append(accuracy)
+        trial.set_user_attr("accuracies", accuracies)
+        return sum(accuracies) / len(accuracies)
 
     @property
     def done(self) -> list[FrozenTrial]:
@@ -122,31 +128,31 @@ class Search:
             Problem: no trial is completed.
         """
         if not self.completed:
-            raise Problem(f"{self.folder}: none of the {len(self.done)} trials was completed")
+            raise Problem(f"{self.folder}: none of the {len(self.done)} trials is completed")
         return self.study.best_trial
 
     @property
     def hours(self) -> float:
-        """What all trials took, one after the other."""
+        """The sum of the durations of all trials."""
         spans = [trial.duration.total_seconds() for trial in self.done if trial.duration]
         return sum(spans) / 3600
 
 
 class Pruning(Callback):
-    """Tells a trial of each tenth of its epochs, and ends the run if the trial is not worth more.
+    """Reports a trial's validation accuracy after each tenth of its epochs, and ends the run if the trial is pruned.
 
-    Trials are compared when the same part of them is done: after as many epochs, a long one with large batches would
-    always be behind.
+    Trials are compared after the same fraction of their epochs: after the same number of epochs, a long trial with
+    large batches would always be behind.
 
     Args:
-        trial: with earlier ones to be compared with.
+        trial: of the run.
     """
 
     def __init__(self, trial: optuna.Trial) -> None:
         self.trial = trial
 
+    @override
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Report the validation accuracy, where another tenth is done."""
         assert trainer.max_epochs
         before, tenths = (
             10 * epoch // trainer.max_epochs for epoch in (trainer.current_epoch, trainer.current_epoch + 1)
@@ -159,15 +165,15 @@ class Pruning(Callback):
 
 
 def train(config: Config, callbacks: list[Callback]) -> float:
-    """Train a run out of sight and give its last validation accuracy; NaN if it diverged.
+    """Train a run without output and return its final validation accuracy; NaN if it diverged.
 
     Raises:
-        optuna.TrialPruned: a callback has ended it.
+        optuna.TrialPruned: a callback ended the run.
     """
     from mnist_mlp import training
 
     try:
-        with redirect_stdout(None):
+        with redirect_stdout(StringIO()):
             accuracy = training.train(config, show=False, watchers=callbacks)
     except Stopped as stopped:
         raise optuna.TrialPruned(str(stopped)) from stopped
@@ -175,8 +181,8 @@ def train(config: Config, callbacks: list[Callback]) -> float:
 
 
 def suggest(trial: optuna.Trial, space: Space) -> list[str]:
-    """Draw a trial's overrides."""
-    found = []
+    """Choose a trial's overrides."""
+    overrides = []
     for key, choice in space.space.items():
         value: Any
         if isinstance(choice, list):
@@ -185,5 +191,5 @@ def suggest(trial: optuna.Trial, space: Space) -> list[str]:
             value = trial.suggest_int(key, choice["low"], choice["high"], log=choice.get("log", False))
         else:
             value = trial.suggest_float(key, choice["low"], choice["high"], log=choice.get("log", False))
-        found.append(f"{key}={shown(value)}")
-    return found
+        overrides.append(f"{key}={formatted(value)}")
+    return overrides

@@ -1,1 +1,1 @@
-"""What goes to TensorBoard and other loggers."""
+"""What is logged to TensorBoard and other loggers."""

@@ -1,4 +1,4 @@
-"""The callback that draws the curves of a run, over epochs and over optimizer steps."""
+"""The callback that logs the curves of a run, over epochs and over optimizer steps."""
 
 from typing import Any
 
@@ -8,12 +8,13 @@ from jaxtyping import Float
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
+from typing_extensions import override
 
 from mnist_mlp.callbacks.history import History
 from mnist_mlp.tracking import probe
 from mnist_mlp.tracking import seed_means as means
 
-POINTS_AN_EPOCH = 20
+POINTS_PER_EPOCH = 20
 
 LAYOUT = {
     "over epochs": {
@@ -30,7 +31,7 @@ LAYOUT = {
     "means over two seeds or more, with their 95% intervals": {
         f"{measure}, {stage}": ("Margin", [means.mean(tag), means.low(tag), means.high(tag)])
         for tag, measure, stage in (
-            # TensorBoard shows the last of them first.
+            # TensorBoard shows them in reverse order.
             ("loss/train", "loss", "training"),
             ("accuracy/train", "accuracy", "training"),
             ("loss/val", "loss", "validation"),
@@ -38,64 +39,64 @@ LAYOUT = {
         )
     },
 }
-"""What TensorBoard's Custom scalars shows: categories of charts; a margin chart has a mean and its bounds."""
+"""The charts of TensorBoard's Custom scalars by category; a margin chart has a mean and its bounds."""
 
 
 class Curves(Callback):
-    """Logs a run's course to every logger.
+    """Logs the curves of a run to every logger.
 
     Over epochs: `loss/train`, `loss/val`, `accuracy/train`, `accuracy/val`; `optimizer/learning_rate` and
-    `optimizer/gradient_norm` (of the loss of some training images); `time/seconds` since the run began,
+    `optimizer/gradient_norm` (of the loss of some training images); `time/seconds` since the start of the run,
     `time/epoch_seconds` and `time/samples_per_second`; `test/loss` and `test/accuracy` at the last epoch.
 
-    Over optimizer steps: `loss_by_step/*` and `accuracy_by_step/*`, in training some 20 times an epoch, as means over
-    the steps between one point and the next.
+    Over optimizer steps: `loss_by_step/*` and `accuracy_by_step/*`; in training about 20 points an epoch, each the mean
+    over the steps since the point before.
 
     Args:
-        gradient_norm: whether to compute it.
+        gradient_norm: whether to compute and log it.
     """
 
     def __init__(self, gradient_norm: bool = True) -> None:
         self.gradient_norm = gradient_norm
 
+    @override
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Lay out the charts."""
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_custom_scalars(LAYOUT)
 
+    @override
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Begin the first window of steps."""
-        self._window: Float[Tensor, "2 steps"] = torch.empty(2, 0)
+        self._pending: Float[Tensor, "2 steps"] = torch.empty(2, 0)
 
+    @override
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log the mean loss and accuracy of every window of optimizer steps that is full."""
         batches: Any = trainer.train_dataloader
-        every = max(1, batches.steps // POINTS_AN_EPOCH)
-        found = torch.stack([outputs["losses"], outputs["accuracies"]]).cpu()
-        self._window = torch.cat([self._window, found], dim=1)
-        while self._window.shape[1] >= every:
-            full, self._window = self._window[:, :every], self._window[:, every:]
-            loss, accuracy = full.mean(dim=1).tolist()
-            step = trainer.global_step - self._window.shape[1]
+        every = max(1, batches.steps // POINTS_PER_EPOCH)
+        of_steps = torch.stack([outputs["losses"], outputs["accuracies"]]).cpu()
+        self._pending = torch.cat([self._pending, of_steps], dim=1)
+        while self._pending.shape[1] >= every:
+            window, self._pending = self._pending[:, :every], self._pending[:, every:]
+            loss, accuracy = window.mean(dim=1).tolist()
+            step = trainer.global_step - self._pending.shape[1]
             _log(trainer, {"loss_by_step/train": loss, "accuracy_by_step/train": accuracy}, step)
 
+    @override
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Log the means of the epoch."""
         train, val = pl_module.metrics["train"], pl_module.metrics.get("val")
         callbacks = trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it
         epochs = next(callback for callback in callbacks if isinstance(callback, History)).epochs
         batches: Any = trainer.train_dataloader
-        taken = trainer.num_training_batches / len(batches)  # less than all where an argument of the Trainer says so
+        part = trainer.num_training_batches / len(batches)  # less than 1 if an argument of the Trainer limits them
         over_epochs = {
             "loss/train": train.loss,
             "accuracy/train": train.accuracy,
             "optimizer/learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "time/seconds": sum(epoch.seconds for epoch in epochs),
             "time/epoch_seconds": epochs[-1].seconds,
-            "time/samples_per_second": batches.samples * taken / epochs[-1].seconds,
+            "time/samples_per_second": batches.samples * part / epochs[-1].seconds,
         }
         if val is not None:
             over_epochs |= {"loss/val": val.loss, "accuracy/val": val.accuracy}
@@ -107,10 +108,10 @@ class Curves(Callback):
             over_steps = {"loss_by_step/val": val.loss, "accuracy_by_step/val": val.accuracy}
             _log(trainer, over_steps, trainer.global_step)
 
+    @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Log the test's means."""
-        tested = pl_module.metrics["test"]._asdict()
-        _log(trainer, {f"test/{name}": value for name, value in tested.items()}, trainer.current_epoch)
+        metrics = pl_module.metrics["test"]._asdict()
+        _log(trainer, {f"test/{name}": value for name, value in metrics.items()}, trainer.current_epoch)
 
 
 def _log(trainer: lightning.Trainer, values: dict[str, float], step: int) -> None:

@@ -1,4 +1,4 @@
-"""The callback that writes what a run is: its row in TensorBoard's HParams, its configuration and its question."""
+"""The callback that logs a run's hyperparameters, for TensorBoard's HParams, with its configuration and question."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from typing_extensions import override
 
 from mnist_mlp.config.schema import Config
 from mnist_mlp.lab import questions
@@ -21,17 +22,17 @@ METRICS = {
     "test/loss": "test loss",
     "time/seconds": "seconds",
 }
-"""The curves whose last points are columns of HParams, and their titles."""
+"""The curves whose last points are columns in HParams, and the titles of these columns."""
 
-SHOWN = ("activation", "batch", "hidden_sizes", "lr", "question")
-"""The columns that HParams shows before one asks for more: it takes five."""
+VISIBLE = ("activation", "batch", "hidden_sizes", "lr", "question")
+"""The five columns that HParams shows at first."""
 
 
 class Hyperparameters(Callback):
-    """Writes the row of a run, and the texts, before its first optimizer step.
+    """Logs the hyperparameters, the configuration and the question of a run before its first optimizer step.
 
-    All runs have the same columns of the same types, and the same metrics: a column that is now a number and now a
-    word, or that some runs lack, makes TensorBoard hide runs. The metrics get their values from the curves.
+    All runs have the same columns, with the same types, and the same metrics: TensorBoard hides runs if a column mixes
+    numbers and words, or if some runs lack it. The values of the metrics come from the curves.
 
     Args:
         config: of the run.
@@ -40,8 +41,8 @@ class Hyperparameters(Callback):
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    @override
     def setup(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
-        """Write, once a training."""
         if stage != "fit":
             return
         row = columns(self.config)
@@ -59,7 +60,7 @@ class Hyperparameters(Callback):
 
 
 def columns(config: Config) -> dict[str, str | float]:
-    """Give a run's columns: words and numbers, the same for every run."""
+    """Return the hyperparameters of a run, words and numbers; every run has the same ones."""
     activation = config.model.activation
     sizes = config.model.hidden_sizes
     return {
@@ -79,11 +80,11 @@ def columns(config: Config) -> dict[str, str | float]:
 
 
 def texts(config: Config) -> dict[str, str]:
-    """Give the resolved configuration, and what its question asks if it belongs to one, as Markdown."""
-    found = {"configuration": f"```yaml\n{Run(config).configuration()}```"}
+    """Return the resolved configuration, and the text of the question that it belongs to, if any, as Markdown."""
+    markdown = {"configuration": f"```yaml\n{Run(config).configuration()}```"}
     if question := questions().get(config.chosen["question"]):
-        found["question"] = f"**{question['title']}.** {question['asks']}"
-    return found
+        markdown["question"] = f"**{question['title']}.** {question['asks']}"
+    return markdown
 
 
 def _table(row: dict[str, str | float]) -> Summary:
@@ -91,7 +92,7 @@ def _table(row: dict[str, str | float]) -> Summary:
         api_pb2.HParamInfo(
             name=name,
             type=api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64,
-            differs=name in SHOWN,  # by this TensorBoard chooses
+            differs=name in VISIBLE,  # by which TensorBoard chooses the columns to show
         )
         for name, value in row.items()
     ]
@@ -99,6 +100,6 @@ def _table(row: dict[str, str | float]) -> Summary:
         api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in METRICS.items()
     ]
     content = HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics))
-    described = metadata.create_summary_metadata(content)
-    value = Summary.Value(tag=metadata.EXPERIMENT_TAG, metadata=described, tensor=metadata.NULL_TENSOR)
+    summary_metadata = metadata.create_summary_metadata(content)
+    value = Summary.Value(tag=metadata.EXPERIMENT_TAG, metadata=summary_metadata, tensor=metadata.NULL_TENSOR)
     return Summary(value=[value])

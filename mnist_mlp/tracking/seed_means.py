@@ -1,4 +1,4 @@
-"""TensorBoard's curves of a variant: means over seeds with their intervals, as a run of its own. Free of torch."""
+"""Curves of a variant for TensorBoard: means over seeds and their intervals, as a separate run. Free of torch."""
 
 import shutil
 import time
@@ -22,25 +22,25 @@ TENSORBOARD = "mnist_mlp.tracking.loggers.tensorboard"
 
 
 def mean(tag: str) -> str:
-    """Name a mean's curve as only means have it: a margin chart complains of runs that have a part of its curves."""
+    """Return the tag of a mean in a margin chart; it differs from `tag`, as each run must have all or none of them."""
     return f"interval/{tag.replace('/', '_')}_mean"
 
 
 def low(tag: str) -> str:
-    """Name the curve of the lower end of a mean's 95% t-interval."""
+    """Return the tag of the lower end of a mean's 95% t-interval."""
     return f"interval/{tag.replace('/', '_')}_low"
 
 
 def high(tag: str) -> str:
-    """Name the curve of its upper end."""
+    """Return the tag of the upper end of a mean's 95% t-interval."""
     return f"interval/{tag.replace('/', '_')}_high"
 
 
 def write(configs: list[Config]) -> None:
-    """Write the folder `mean` beside the seeds of each variant that has two completed runs or more.
+    """Write the folder `mean` beside the seeds of each variant with at least two completed runs.
 
     Args:
-        configs: runs of the variants, with the seeds that they happen to have.
+        configs: one or more runs of each variant.
     """
     for run in {run.id: run for run in map(Run, configs)}.values():
         if any(logger["_target_"] == TENSORBOARD for logger in run.config.logger.values()):

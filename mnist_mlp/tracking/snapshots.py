@@ -1,4 +1,4 @@
-"""The callback that shows in TensorBoard what a network has learned, after its first and its last epoch."""
+"""The callback that logs pictures and histograms of a network to TensorBoard, after its first and its last epoch."""
 
 import warnings
 from typing import Any
@@ -12,21 +12,23 @@ from PIL.Image import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from typing_extensions import override
 
 from mnist_mlp import images as drawings
 from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.images import DIGITS
 from mnist_mlp.tracking import probe
 
 BINS = 64
 
 
 class Snapshots(Callback):
-    """Writes pictures, and what else is asked for, to TensorBoard; other loggers get none.
+    """Logs to TensorBoard only what the arguments enable.
 
     Args:
-        pictures: the surest mistakes on the test images, their confusion matrix, and the first layer's weights.
-        precision_recall: a precision-recall curve of each digit on the test images.
-        histograms: weights, and gradients and activations on some training images, of each layer.
+        pictures: the worst mistakes on the test images, the confusion matrix, and the first layer's weights.
+        precision_recall: a precision-recall curve for each digit, on the test images.
+        histograms: of each layer's weights, and of its gradients and activations for some training images.
         graph: the network's graph, once.
     """
 
@@ -42,38 +44,38 @@ class Snapshots(Callback):
         self.histograms = histograms
         self.graph = graph
 
+    @override
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Look at the network after the first epoch, unless it is the last."""
         if trainer.current_epoch == 0 and trainer.max_epochs != 1:
             trainer.datamodule.setup("test")  # type: ignore[attr-defined] # Lightning sets it
-            self._look(trainer, pl_module, step=1, logits=None)
+            self._log(trainer, pl_module, step=1, logits=None)
 
+    @override
     def on_test_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Keep the logits of the test if they are those of all images."""
         labels = trainer.datamodule.test_records.labels  # type: ignore[attr-defined] # Lightning sets it
-        self._tested: Tensor | None = outputs if len(outputs) == len(labels) else None
+        self._test_logits: Tensor | None = outputs if len(outputs) == len(labels) else None
 
+    @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Look at the network after the last epoch."""
-        self._look(trainer, pl_module, trainer.current_epoch, self._tested)
+        self._log(trainer, pl_module, trainer.current_epoch, self._test_logits)
 
-    def _look(self, trainer: lightning.Trainer, model: MNISTClassifier, step: int, logits: Tensor | None) -> None:
+    def _log(self, trainer: lightning.Trainer, model: MNISTClassifier, step: int, logits: Tensor | None) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 writer = logger.experiment
                 if self.pictures or self.precision_recall:
-                    self._show_test(writer, trainer, model, step, logits)
+                    self._log_test(writer, trainer, model, step, logits)
                 if self.pictures:
                     first_layer = model.network.linear_layers()[0].weight.detach().float().cpu().numpy()
                     _picture(writer, "weights/first_layer", drawings.weights(first_layer), step)
                 if self.histograms:
-                    self._show_layers(writer, trainer, model, step)
+                    self._log_layers(writer, trainer, model, step)
                 if self.graph and step == 1:
                     _add_graph(writer, model, probe.training_images(trainer, model)[0][:1])
 
-    def _show_test(
+    def _log_test(
         self,
         writer: SummaryWriter,
         trainer: lightning.Trainer,
@@ -92,12 +94,10 @@ class Snapshots(Callback):
             _picture(writer, "mistakes/test", worst, step)
             _picture(writer, "confusion_matrix/test", confusion, step)
         if self.precision_recall:
-            for digit in range(10):
+            for digit in range(DIGITS):
                 writer.add_pr_curve(f"test/digit_{digit}", labels == digit, probabilities[:, digit], step)
 
-    def _show_layers(
-        self, writer: SummaryWriter, trainer: lightning.Trainer, model: MNISTClassifier, step: int
-    ) -> None:
+    def _log_layers(self, writer: SummaryWriter, trainer: lightning.Trainer, model: MNISTClassifier, step: int) -> None:
         images, labels = probe.training_images(trainer, model)
         gradients = probe.gradients(model, images, labels)
         parameters = dict(model.network.named_parameters())
@@ -114,7 +114,7 @@ class Snapshots(Callback):
 @torch.no_grad()
 def _logits(model: MNISTClassifier, images: Tensor) -> Tensor:
     precision = next(model.network.parameters()).dtype
-    # In parts that the cache holds.
+    # In parts that fit into the cache.
     with probe.evaluating(model.network):
         return torch.cat([model.network(part.to(precision).div_(255)) for part in torch.split(images, 1_000)])
 

@@ -1,10 +1,10 @@
-"""Break sweeps in every way there is, launch them again, and compare the outcome with that of an undisturbed one.
+"""Break sweeps in several ways, launch them again, and compare the results with those of an undisturbed sweep.
 
     python scripts/dev/faults.py
     python scripts/dev/faults.py --kills 300 --faults kill,disk
 
-What is promised: nothing that is finished is lost or altered, the next launch completes, and on the CPU the outcome is
-bit-identical. `disk` mounts a small file system, which takes root; it is left out, by name, where it cannot.
+The promises: no finished run is lost or changed, the next launch completes the sweep, and on the CPU its results are
+bit-identical. `disk` mounts a small file system, which requires root; without it, it is skipped with a message.
 """
 
 import json
@@ -21,18 +21,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mnist_mlp.cli.arguments import Parser, read_or_not, some_of, whole_number
+from mnist_mlp.cli.arguments import Parser, clean_exit, some_of, whole_number
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ["-m", "seed=0,1", "batch=20", "epochs=3", "data.steps_per_epoch=300", "trainer=cpu", "trainer.threads=1"]
 
 
 class Broken(Exception):
-    """A promise was not kept."""
+    """A broken promise."""
 
 
 def launch(runs_dir: Path, *more: str, memory: int | None = None) -> "subprocess.Popen[str]":
-    """Start the sweep in a process group of its own, with so many bytes of address space."""
+    """Start the sweep in a process group of its own, with at most `memory` bytes of address space."""
 
     def limit() -> None:
         if memory is not None:
@@ -50,49 +50,54 @@ def launch(runs_dir: Path, *more: str, memory: int | None = None) -> "subprocess
 
 
 def completed(runs_dir: Path, *more: str) -> str:
-    """Launch the sweep to its end; give what it said.
+    """Launch the sweep and wait until it ends; return its output.
 
     Raises:
         Broken: it did not complete.
     """
     process = launch(runs_dir, *more)
-    said, _ = process.communicate()
+    output, _ = process.communicate()
     if process.returncode:
-        raise Broken(f"a launch in {runs_dir} ended with status {process.returncode}:\n{said}")
-    return said
+        raise Broken(f"a launch in {runs_dir} ended with status {process.returncode}:\n{output}")
+    return output
 
 
 def finished(runs_dir: Path) -> dict[str, Any]:
-    """Give the numbers of the finished runs by their folders: records, without what may differ, and weights."""
+    """Return the results of the finished runs, by folder: the record without times and the like, and the weights."""
     import torch
 
-    found = {}
+    results = {}
     for path in sorted(runs_dir.glob("*/seed*/result.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["status"] == "completed":
             weights = torch.load(path.parent / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
             epochs = [{name: value for name, value in each.items() if name != "seconds"} for each in record["epochs"]]
             numbers = {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
-            found[str(path.parent.relative_to(runs_dir))] = (epochs, record["test"], numbers)
-    return found
+            results[str(path.parent.relative_to(runs_dir))] = (epochs, record["test"], numbers)
+    return results
 
 
-def check(runs_dir: Path, expected: dict[str, Any], whole: bool) -> None:
-    """Compare what is finished with what it should be.
+def check(runs_dir: Path, expected: dict[str, Any], complete: bool) -> None:
+    """Compare the finished runs with the expected ones.
+
+    Args:
+        runs_dir: their folder.
+        expected: by `finished`.
+        complete: whether all runs have to be finished.
 
     Raises:
-        Broken: it differs, or something is missing of the whole.
+        Broken: a run differs, or is missing.
     """
-    found = finished(runs_dir)
-    for name, numbers in found.items():
+    actual = finished(runs_dir)
+    for name, numbers in actual.items():
         if numbers != expected[name]:
             raise Broken(f"{runs_dir / name} differs from the undisturbed run")
-    if whole and found.keys() != expected.keys():
-        raise Broken(f"{runs_dir} has {sorted(found)} and should have {sorted(expected)}")
+    if complete and actual.keys() != expected.keys():
+        raise Broken(f"{runs_dir} has {sorted(actual)} instead of {sorted(expected)}")
 
 
 def kill(folder: Path, expected: dict[str, Any], kills: int, chance: random.Random) -> str:
-    """Kill the sweep with -9 at random moments, again and again, and launch it to its end when it has been let by."""
+    """Kill a sweep with -9 at random moments, launching it again until it completes; then another, and so on."""
     launches = 0
     longest, number = 8.0, 0
     done = 0
@@ -106,81 +111,81 @@ def kill(folder: Path, expected: dict[str, Any], kills: int, chance: random.Rand
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             done += 1
-            check(runs_dir, expected, whole=False)
+            check(runs_dir, expected, complete=False)
         else:
-            check(runs_dir, expected, whole=True)
+            check(runs_dir, expected, complete=True)
             number += 1
     completed(runs_dir)
-    check(runs_dir, expected, whole=True)
+    check(runs_dir, expected, complete=True)
     return f"{done} kills in {launches} launches of {number + 1} sweeps"
 
 
 def processes(folder: Path, expected: dict[str, Any], kills: int, chance: random.Random) -> str:
-    """Let two, and eight, processes come to one folder at once."""
+    """Launch two, and eight, processes in one folder at once."""
     for number in (2, 8):
         runs_dir = folder / f"shared{number}"
         together = [launch(runs_dir) for _ in range(number)]
         for process in together:
-            said, _ = process.communicate()
+            output, _ = process.communicate()
             if process.returncode:
-                raise Broken(f"one of {number} processes ended with status {process.returncode}:\n{said}")
-        check(runs_dir, expected, whole=True)
+                raise Broken(f"one of {number} processes ended with status {process.returncode}:\n{output}")
+        check(runs_dir, expected, complete=True)
     return "2 and 8 processes on one folder"
 
 
 def disk(folder: Path, expected: dict[str, Any], kills: int, chance: random.Random) -> str:
-    """Fill a small file system at several sizes, then give it room."""
+    """Fill a file system of several sizes, then enlarge it."""
     runs_dir = folder / "small"
     runs_dir.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(runs_dir)], capture_output=True)
     if mounted.returncode:
-        return "left out: no file system can be mounted here"
+        return "skipped: no file system can be mounted here"
     try:
         for size in ("64k", "1m", "3m", "6m", "9m"):
             subprocess.run(["mount", "-o", f"remount,size={size}", str(runs_dir)], check=True)
             process = launch(runs_dir)
-            said, _ = process.communicate()
-            if process.returncode == 0 or "Traceback" in said:
-                raise Broken(f"on a disk of {size} a launch ended with status {process.returncode}:\n{said}")
-            check(runs_dir, expected, whole=False)
+            output, _ = process.communicate()
+            if process.returncode == 0 or "Traceback" in output:
+                raise Broken(f"on a disk of {size} a launch ended with status {process.returncode}:\n{output}")
+            check(runs_dir, expected, complete=False)
         subprocess.run(["mount", "-o", "remount,size=200m", str(runs_dir)], check=True)
         completed(runs_dir)
-        check(runs_dir, expected, whole=True)
+        check(runs_dir, expected, complete=True)
     finally:
         subprocess.run(["umount", str(runs_dir)], check=True)
     return "disks of 64 kB to 9 MB"
 
 
 def clock(folder: Path, expected: dict[str, Any], kills: int, chance: random.Random) -> str:
-    """Let all files of a half-done sweep be of next year, as when the clock was set back, and go on."""
+    """Date all files of an interrupted sweep in the future, as after setting back the clock, and launch it again."""
     runs_dir = folder / "clock"
     process = launch(runs_dir)
     assert process.stdout
-    any("epoch 2/3" in line for line in process.stdout)
+    any(" 2/3 " in line for line in process.stdout)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     later = time.time() + 365 * 24 * 3600
     for path in runs_dir.rglob("*"):
         os.utime(path, (later, later))
     completed(runs_dir)
-    check(runs_dir, expected, whole=True)
+    check(runs_dir, expected, complete=True)
     return "files from the future"
 
 
 def memory(folder: Path, expected: dict[str, Any], kills: int, chance: random.Random) -> str:
-    """Let the sweep have too little memory, in several degrees, then enough."""
+    """Limit the sweep's memory to several amounts that are too small, then remove the limit."""
     runs_dir = folder / "memory"
-    for megabytes in (2_000, 2_500, 3_000, 4_000):  # with less, libraries hang in their import
+    for megabytes in (2_000, 2_500, 3_000, 4_000):  # with less, imports hang
         process = launch(runs_dir, memory=megabytes * 2**20)
         process.communicate()
-        check(runs_dir, expected, whole=False)
+        check(runs_dir, expected, complete=False)
     completed(runs_dir)
-    check(runs_dir, expected, whole=True)
+    check(runs_dir, expected, complete=True)
     return "2 to 4 GB of address space"
 
 
 def damage(folder: Path, expected: dict[str, Any], kills: int, chance: random.Random) -> str:
-    """Damage files of runs at random places, then take their records away, so that they go on from what there is."""
+    """Delete the records of runs and damage other files at random places, so that the runs have to resume from them."""
     runs_dir = folder / "damaged"
     completed(runs_dir)
     for _ in range(max(1, kills // 3)):
@@ -195,7 +200,7 @@ def damage(folder: Path, expected: dict[str, Any], kills: int, chance: random.Ra
             content[place] ^= 1 << chance.randrange(8)
         path.write_bytes(content)
         completed(runs_dir)
-        check(runs_dir, expected, whole=True)
+        check(runs_dir, expected, complete=True)
     return f"{max(1, kills // 3)} damaged files"
 
 
@@ -205,9 +210,9 @@ FAULTS: dict[str, Callable[[Path, dict[str, Any], int, random.Random], str]] = {
 
 
 def main() -> None:
-    """Read the command line, break, compare; exit with status 1 at the first promise that is not kept."""
+    """Parse the command line and run the faults; exit with status 1 at the first broken promise."""
     parser = Parser.of(__doc__)
-    parser.add_argument("--kills", type=whole_number, default=30, help="times that a sweep is killed (30)")
+    parser.add_argument("--kills", type=whole_number, default=30, help="how many times sweeps are killed (30)")
     parser.add_argument("--faults", type=some_of(tuple(FAULTS)), default=list(FAULTS), help=f"of {','.join(FAULTS)}")
     parser.add_argument("--seed", type=whole_number, default=1, help="of the random moments and places (1)")
     arguments = parser.parse_args()
@@ -217,8 +222,8 @@ def main() -> None:
         expected = finished(folder / "undisturbed")
         for name in arguments.faults:
             started = time.perf_counter()
-            said = FAULTS[name](folder, expected, arguments.kills, random.Random(arguments.seed))
-            print(f"{name}: {said}; all as promised ({time.perf_counter() - started:.0f} s)", flush=True)
+            summary = FAULTS[name](folder, expected, arguments.kills, random.Random(arguments.seed))
+            print(f"{name}: {summary}; all as promised ({time.perf_counter() - started:.0f} s)", flush=True)
     except Broken as broken:
         print(broken, file=sys.stderr)
         sys.exit(1)
@@ -226,5 +231,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with read_or_not():
+    with clean_exit():
         main()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# For a night: new examples of every property-based test, a hundred times as many, and sweeps broken 300 times.
+# Takes a night: a hundred times as many examples of each property-based test, all new, and 300 killed sweeps.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 HYPOTHESIS_PROFILE=night python -m pytest -q tests/test_properties.py tests/test_damage.py tests/test_predict.py "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests with the oldest supported versions, which pyproject.toml names: bash scripts/dev/oldest.sh [pytest arguments]
-# For Python 3.11 or 3.12: some of these versions have no wheels for later ones.
+# Run the tests with the oldest supported versions in pyproject.toml: bash scripts/dev/oldest.sh [pytest arguments]
+# Requires Python 3.11 or 3.12: some of these versions have no wheels for later ones.
 set -euo pipefail
 export MNIST_MLP_VENV=.venv-oldest # exported, as the tests run train.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"

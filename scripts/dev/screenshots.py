@@ -1,9 +1,9 @@
-"""Photograph TensorBoard's tabs over the runs of question 5, as docs/tensorboard.md shows them.
+"""Take the screenshots of TensorBoard in docs/tensorboard.md, with the runs of question 5.
 
     python train.py question=q05 callbacks=full
     python scripts/dev/screenshots.py
 
-It starts TensorBoard on the loopback interface and drives it in a headless Chromium or Chrome, which has to be
+It starts TensorBoard on the loopback interface and controls it in a headless Chromium or Chrome, which has to be
 installed; Playwright comes with `pip install -e .[dev]`.
 """
 
@@ -21,19 +21,19 @@ try:
     from PIL import Image
     from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
-    from mnist_mlp.cli.arguments import Parser, path, read_or_not
+    from mnist_mlp.cli.arguments import Parser, clean_exit, path
     from mnist_mlp.errors import Problem
 except ModuleNotFoundError as error:
     print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
     sys.exit(2)
 
 COLOR_BY = "regex:^(.+)/(mean|seed)"
-"""The runs of a variant in one color, their mean in another."""
+"""One color for the runs of a variant, another for their mean."""
 
 
 @contextmanager
 def tensorboard(runs_dir: Path) -> Iterator[str]:
-    """Serve some runs on the loopback interface; give the address when all of them are loaded.
+    """Serve some runs on the loopback interface; yield the address when all of them are loaded.
 
     Raises:
         Problem: TensorBoard did not start.
@@ -43,13 +43,13 @@ def tensorboard(runs_dir: Path) -> Iterator[str]:
     server = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
     assert server.stderr
     try:
-        said = ["it says nothing"]
+        last = "it prints nothing"
         for line in server.stderr:
-            said.append(line.strip())
+            last = line.strip()
             if address := re.search(r"http://\S+", line):
                 yield address[0]
                 return
-        raise Problem(f"TensorBoard does not start: {said[-1]}")
+        raise Problem(f"TensorBoard does not start: {last}")
     finally:
         server.terminate()
         server.wait()
@@ -58,12 +58,12 @@ def tensorboard(runs_dir: Path) -> Iterator[str]:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Open a browser without a window.
+    """Start a headless browser.
 
     Raises:
         Problem: none is installed.
     """
-    expect.set_options(timeout=20_000)  # a busy machine is no fault of the page
+    expect.set_options(timeout=20_000)  # in milliseconds, for a busy machine
     path = shutil.which("chromium") or shutil.which("google-chrome")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
@@ -77,20 +77,20 @@ def browser() -> Iterator[Browser]:
 
 
 def open_tab(page: Page, address: str, tab: str, **settings: str) -> None:
-    """Load a tab by the name that it has in TensorBoard's addresses, with settings of Time series."""
-    page.goto("about:blank")  # an address that differs in the tab alone is not loaded anew
+    """Load a tab by its name in TensorBoard's URLs, with settings of Time series."""
+    page.goto("about:blank")  # a URL that differs only in the tab would not be loaded again
     page.goto(f"{address}?{urlencode(settings)}#{tab}")
     expect(page.locator(".mdc-tab--active .plugin-name")).to_have_attribute("data-plugin-id", tab)
 
 
 def time_series(page: Page, address: str, tags: str = "", runs: str = "") -> Locator:
-    """Show the curves as they are, neither smoothed nor cut; give their cards.
+    """Show curves, neither smoothed nor clipped; return their cards.
 
     Args:
-        page: one that has not shown them before: TensorBoard remembers that its settings are closed.
+        page: that has not shown any before: TensorBoard remembers that the pane with its settings is closed.
         address: of TensorBoard.
-        tags: a regular expression of those to show.
-        runs: a regular expression of those to show.
+        tags: a regular expression of the tags to show.
+        runs: a regular expression of the runs to show.
     """
     filters = {"tagFilter": tags, "runFilter": runs}
     open_tab(page, address, "timeseries", smoothing="0", runColorGroup=COLOR_BY, **filters)
@@ -107,7 +107,7 @@ def hparams(page: Page, address: str, columns: Collection[str] | None = None) ->
     Args:
         page: of the browser.
         address: of TensorBoard.
-        columns: those to show beside the metrics; all if it is not given.
+        columns: to show beside the metrics; None for all.
     """
     open_tab(page, address, "hparams")
     boxes = page.locator(".hparam-checkbox")
@@ -122,7 +122,7 @@ def hparams(page: Page, address: str, columns: Collection[str] | None = None) ->
 
 
 def sort_hparams(page: Page, column: str, direction: str) -> None:
-    """Sort the table of HParams, just opened, by a column: `Ascending` or `Descending`."""
+    """Sort the table of HParams, if it has just been loaded, by a column: `Ascending` or `Descending`."""
     for label, choice in (("Sort by", column), ("Direction", direction)):
         menu = page.locator("tf-hparams-query-pane paper-dropdown-menu").filter(has_text=label)
         menu.click()
@@ -134,7 +134,7 @@ def sort_hparams(page: Page, column: str, direction: str) -> None:
 
 
 def rows_of_hparams(page: Page) -> list[dict[str, str]]:
-    """Read the table of HParams as it is shown."""
+    """Read the visible rows of the table of HParams."""
     header, *rows = page.locator("vaadin-grid").evaluate(
         """grid => Array.from(grid.shadowRoot.querySelectorAll("#header tr, #items tr:not([hidden])"), row =>
             Array.from(row.cells, cell => cell.querySelector("slot")?.assignedNodes()[0]?.textContent.trim() ?? ""))"""
@@ -143,13 +143,13 @@ def rows_of_hparams(page: Page) -> list[dict[str, str]]:
 
 
 def images(page: Page, address: str, tags: str = "", runs: str = "") -> Locator:
-    """Show pictures; give them.
+    """Show and return pictures.
 
     Args:
         page: of the browser.
         address: of TensorBoard.
-        tags: a regular expression of those to show; TensorBoard puts them in a group of their own.
-        runs: a regular expression of those to show.
+        tags: a regular expression of the tags to show, which TensorBoard puts into a group of their own.
+        runs: a regular expression of the runs to show.
     """
     open_tab(page, address, "images")
     page.locator("tf-tag-filterer input").fill(tags)
@@ -161,7 +161,7 @@ def images(page: Page, address: str, tags: str = "", runs: str = "") -> Locator:
 
 
 def groups_of_tags(page: Page) -> Locator:
-    """Open all groups of tags of a tab, of which TensorBoard opens two; give them."""
+    """Expand and return all groups of tags in a tab: at first TensorBoard expands only two."""
     groups = page.locator("tf-category-paginated-view").filter(has=page.locator(".category-name"))
     expect(groups.first).to_be_visible()
     closed = groups.locator("button.heading:not([open-button])")
@@ -171,7 +171,7 @@ def groups_of_tags(page: Page) -> Locator:
 
 
 def graph(page: Page, address: str) -> Locator:
-    """Show the network, opened as far as its layers; give the nodes."""
+    """Show the network's graph, expanded down to its layers; return the nodes."""
     open_tab(page, address, "graphs")
     nodes = page.locator("tf-graph-scene g.node")
     expect(nodes.filter(has_text="input").first).to_be_visible()
@@ -182,7 +182,7 @@ def graph(page: Page, address: str) -> Locator:
 
 
 def save(page: Page, height: int, path: Path) -> None:
-    """Photograph a page, with no button lit, in 256 colors: a fifth of the bytes."""
+    """Take a screenshot without a highlighted button, in 256 colors, which make a file a fifth of the size."""
     page.set_viewport_size({"width": 1280, "height": height})
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur()")
@@ -192,7 +192,7 @@ def save(page: Page, height: int, path: Path) -> None:
 
 
 def photograph(page: Page, address: str, folder: Path) -> None:
-    """Take the pictures of docs/tensorboard.md."""
+    """Take the screenshots of docs/tensorboard.md."""
     card = time_series(page, address, tags="^accuracy/val$", runs="^(baseline|q05)[-,]").first
     card.get_by_label("Expand Table").click()
     card.get_by_label("Toggle full size mode").click()
@@ -205,36 +205,32 @@ def photograph(page: Page, address: str, folder: Path) -> None:
     pictures = images(page, address, tags="confusion_matrix|mistakes", runs="^q05[-,][^/]*/seed0$")
     expect(pictures).to_have_count(2)
     for picture in pictures.all():
-        expect(picture).to_be_visible()  # it has no height before it is loaded
+        expect(picture).to_be_visible()  # false until it is loaded and has a height
     save(page, 680, folder / "images.png")
 
 
 def main() -> None:
-    """Read the command line, start TensorBoard and a browser, take the pictures."""
+    """Parse the command line, start TensorBoard and a browser, and take the screenshots."""
     parser = Parser.of(__doc__)
+    default = Path("docs/screenshots")
     parser.add_argument("--runs-dir", type=path, default=Path("runs"), help="folder of the runs (runs)")
-    shown = Path("docs/screenshots")
-    parser.add_argument("--out", type=path, default=shown, help=f"folder of the pictures ({shown})")
+    parser.add_argument("--out", type=path, default=default, help=f"folder of the screenshots ({default})")
     arguments = parser.parse_args()
+    for variant in ("baseline", "q05"):
+        if not any(arguments.runs_dir.glob(f"{variant}[-,]*/seed*/events*")):
+            train = "python train.py question=q05 callbacks=full"
+            raise Problem(f"{arguments.runs_dir}: there are no runs of {variant}; {train} makes them")
     try:
-        for variant in ("baseline", "q05"):
-            if not any(arguments.runs_dir.glob(f"{variant}[-,]*/seed*/events*")):
-                train = "python train.py question=q05 callbacks=full"
-                raise Problem(f"{arguments.runs_dir}: there are no runs of {variant}; {train} makes them")
-        try:
-            arguments.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Problem(f"{arguments.out}: the pictures cannot be written there: {error.strerror}") from error
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"{arguments.out}: cannot write the screenshots there: {error.strerror}") from error
+    try:
         with tensorboard(arguments.runs_dir) as address, browser() as opened:
             photograph(opened.new_page(), address, arguments.out)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(2)
     except (Error, AssertionError) as error:
-        print(f"TensorBoard does not show what it should: {str(error).splitlines()[0]}", file=sys.stderr)
-        sys.exit(2)
+        raise Problem(f"TensorBoard does not show what it should: {str(error).splitlines()[0]}") from error
 
 
 if __name__ == "__main__":
-    with read_or_not():
+    with clean_exit():
         main()
