@@ -1,11 +1,12 @@
 """The text of --help: all groups and plain keys, or the options of one group with their values. Free of torch."""
 
 from pathlib import Path
-from textwrap import TextWrapper, indent
+from textwrap import TextWrapper, fill, indent
 
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
+from mnist_mlp.cli.verbs import VERBS
 from mnist_mlp.config.compose import PACKAGES, compose, loader
 from mnist_mlp.config.hydra_internals import file_of_option
 from mnist_mlp.config.options import OPTIONS
@@ -27,9 +28,9 @@ NOTES = """\
 options of regularization, logger or callbacks as in 'logger=[tensorboard,csv]'.
 --cfg job prints the configuration instead of running it. --hydra-help lists
 Hydra's own flags. --version prints the version."""
-VERBS = """\
-The other commands are mnist-mlp draw, evaluate, export, predict, report,
-reproduce, search and table; each has a --help."""
+SUBCOMMANDS = fill(
+    f"The other commands are mnist-mlp {', '.join(VERBS[:-1])} and {VERBS[-1]}; each has a --help.", WIDTH
+)
 
 
 def text(program: str) -> str:
@@ -51,7 +52,7 @@ def text(program: str) -> str:
         if "." not in name and not OmegaConf.is_config(defaults[name])
     }
     examples = {f"{command} {arguments}".strip(): meaning for arguments, meaning in EXAMPLES.items()}
-    parts = [INTRODUCTION, _table(examples), *groups, f"Plain keys\n{_table(plain)}", NOTES, VERBS]
+    parts = [INTRODUCTION, _table(examples), *groups, f"Plain keys\n{_table(plain)}", NOTES, SUBCOMMANDS]
     return "\n\n".join(parts) + "\n"
 
 

@@ -244,6 +244,7 @@ def compiled(optimizer: str) -> ctypes.CDLL:
     try:
         with tempfile.TemporaryDirectory() as directory:
             made = Path(directory) / "kernel.so"
+            log.info("compiling the kernel for this machine, once")
             subprocess.run(
                 [*command, "-o", str(made)], check=True, capture_output=True, env=os.environ | {"LC_ALL": "C"}
             )
