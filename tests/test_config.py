@@ -122,6 +122,13 @@ def test_another_training_is_not_compared_with_the_notebook(override: str) -> No
             "activation=relu_tanh,optimizer=rmsprop,data=notebook",
         ),
         (["model=deep3", "width=100"], "hidden_sizes=100-100-100"),
+        (["model=combined", "activation=relu_tanh_sigmoid"], "model=combined,activation=relu_tanh_sigmoid"),
+        (
+            ["model.hidden_sizes=[9,9,9]", "activation=relu_tanh_sigmoid"],
+            "hidden_sizes=9-9-9,activation=relu-tanh-sigmoid",
+        ),
+        (["experiment=q10", "optimizer=sgd"], "q10,optimizer=sgd"),
+        (["regularization=[dropout,ema]"], "dropout=0.5,input_dropout=0.2,ema=0.999"),
         (["experiment=q10"], "q10"),
         (["experiment=q10", "batch=50"], "q10,batch=50"),
         (["name=mine", "seed=4"], "mine"),

@@ -94,10 +94,13 @@ def label_of(config: Config, choices: Mapping[str, Any]) -> str:
     experiment = choices["experiment"]
     changed = differences(config, reference(experiment))
     usual = _reference(experiment).hydra.runtime.choices
-    for group, option in choices.items():
+    chosen: tuple[str, ...] = ()
+    for group in sorted(choices, key="model".__ne__):  # first the layers, of which activations may name each
+        option = choices[group]
         if group in ("experiment", "question") or option == usual.get(group):
             continue
-        brought = brought_by(group, option, experiment)
+        brought = brought_by(f"{group}={option}", chosen, experiment)
+        chosen += (f"{group}={option}",)
         if brought and brought.items() <= changed.items():
             first = next(iter(brought))
             named = {group if key == first else key: option if key == first else changed[key] for key in changed}
@@ -106,10 +109,14 @@ def label_of(config: Config, choices: Mapping[str, Any]) -> str:
 
 
 @cache
-def brought_by(group: str, option: str, experiment: str | None = None) -> dict[str, str]:
-    """Return what an option of a group alone changes in an experiment, or in the baseline."""
-    chosen = [f"experiment={experiment}"] if experiment else []
-    return differences(to_config(compose([*chosen, f"{group}={option}"])), reference(experiment))
+def brought_by(option: str, chosen: tuple[str, ...], experiment: str | None) -> dict[str, str]:
+    """Return what an option changes beside those chosen before it, if both are valid without further overrides."""
+    start = [f"experiment={experiment}"] if experiment else []
+    try:
+        before, after = (to_config(compose([*start, *options])) for options in (chosen, (*chosen, option)))
+    except Problem:
+        return {}
+    return {} if problems(before) or problems(after) else differences(after, before)
 
 
 @cache
