@@ -20,12 +20,12 @@ Command = Callable[..., int]
     ("arguments", "line"),
     [
         (["modle=deep5"], "modle=deep5: there is no key modle; did you mean model?"),
-        (["model=deep6"], "did you mean deep3?"),
+        (["model=deep6"], "did you mean deep5?"),
         (["activation=rleu"], "did you mean relu?"),
-        (["search=q10"], "python scripts/search.py q10 searches"),
+        (["search=q10"], "mnist-mlp search --help lists the spaces"),
         (["epochs=five"], "epochs=five: epochs is a whole number of at least 1"),
         (["model.activation=[relu,tahn]"], "did you mean tanh?"),
-        (["activation=[relu,tanh]"], "a list goes to model.activation=[relu,tanh]"),
+        (["activation=[relu,tanh]"], "write a list as model.activation=[relu,tanh]"),
         (["model=deep5", "activation=relu_tanh"], "activation names 2 (relu, tanh), but hidden_sizes has 5"),
         (["optimizer=momentum", "optimizer.betas=[0,1]"], "there is no key optimizer.betas"),
         (["optimizer.epss=1"], "did you mean optimizer.eps?"),
@@ -40,8 +40,8 @@ Command = Callable[..., int]
         (["experiment=q11"], "did you mean q10?"),
         (["data=[mnist,notebook]"], "data=[mnist,notebook]: data is one of mnist, notebook"),
         (["logger=null"], "logger=null: logger is one of csv, mlflow, none, tensorboard, wandb"),
-        (["callbacks.curves=3"], "callbacks.curves=3: callbacks.curves has keys of its own"),
-        (["-m", "lr=interval(0,1)"], "lr=interval(0,1): a sweep names its values"),
+        (["callbacks.curves=3"], "callbacks.curves=3: callbacks.curves is a group of keys"),
+        (["-m", "lr=interval(0,1)"], "lr=interval(0,1): a sweep lists its values"),
         (["model.activation=null"], "model.activation=null: model.activation is one of relu"),
         (["model.activation=5"], "model.activation=5: model.activation is one of relu"),
         (["model.activation=[[relu],tanh]"], "model.activation is one of relu"),
@@ -51,8 +51,8 @@ Command = Callable[..., int]
         (["~optimizer._target_"], "optimizer._target_ is the name of a class"),
         (["data.dri=x"], "did you mean data.dir?"),
         (["lr=${lrr}"], "Interpolation key 'lrr' not found"),
-        (["batch=[1,"], """batch=[1,: not a value; one with special characters is in quotes, as in 'batch="a=b"'"""),
-        (["runs_dir=a=b"], """in quotes, as in 'runs_dir="a=b"'"""),
+        (["batch=[1,"], """batch=[1,: not a valid value; quote special characters, as in 'batch="a=b"'"""),
+        (["runs_dir=a=b"], """quote special characters, as in 'runs_dir="a=b"'"""),
         (["=1"], "=1: not an override"),
         ([f"batch={'1' * 5000}"], "Exceeds the limit"),
         (["-m", "batch=glob(*)"], "batch=glob(*): the sweep has no values"),
@@ -295,9 +295,8 @@ def test_a_file_of_the_users_does_not_hide_ours(
     (tmp_path / "config.yaml").write_text("batch: 0\n", encoding="utf-8")
     assert command("--config-dir", str(tmp_path), "--cfg", "job") == 2
     error = capsys.readouterr().err
-    assert error == f"{tmp_path / 'config.yaml'}: it is hidden by {ROOT / 'conf' / 'config.yaml'}, " + (
-        "which has the same name; give it another\n"
-    )
+    ours = ROOT / "conf" / "config.yaml"
+    assert error == f"{tmp_path / 'config.yaml'}: {ours} has the same name and takes precedence; rename yours\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["--cfg", "job", "question=q03"], ["batch=0"]])

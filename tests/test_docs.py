@@ -248,7 +248,7 @@ def test_the_order_of_imports_of_the_architecture_is_that_of_the_contract() -> N
     page = PAGES["docs/architecture.md"].split("## The order of imports")[1].split("\n## ")[0]
     place = {
         name: int(row)
-        for row, cell in re.findall(r"^\| (\d) \| (.*) \|$", page, re.MULTILINE)
+        for row, cell in re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
         for name in re.findall(r"`(\w+)/?`", cell)
     }
     layers = [layer.split(" : ") for layer in reversed(contract["layers"]) if layer != "__main__"]

@@ -109,7 +109,8 @@ def test_where_the_cache_cannot_be_written_each_process_compiles_its_own_and_a_l
     (tmp_path / "file").write_bytes(b"no folder")
     monkeypatch.setattr(kernel, "user_cache_path", lambda name: tmp_path / "file" / name)
     assert command(*SHORT) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "kernel" in line]
+    compiling, line = [line for line in capsys.readouterr().out.splitlines() if "kernel" in line]
+    assert compiling == "compiling the kernel for this machine, once"
     assert line.startswith("the compiled kernel cannot be cached, so that each process compiles its own: [Errno ")
     (record,) = (tmp_path / "runs").glob("*/*/result.json")
     assert '"steps_by": "compiled kernel"' in record.read_text(encoding="utf-8")

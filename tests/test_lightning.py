@@ -104,7 +104,7 @@ def test_an_argument_that_was_not_tried_is_refused_or_keeps_no_record() -> None:
         (["+trainer.val_check_interval=7"], "`val_check_interval` (7) must be less than or equal"),
         (["+trainer.limit_val_batches=0", "test=best"], "test=best needs a validation"),
         (["+trainer.limit_val_batches=0", "patience=1"], "patience needs a validation"),
-        (["-m", "+trainer.fast_dev_run=true", "seed=0,1"], "it leaves no record, which a sweep needs"),
+        (["-m", "+trainer.fast_dev_run=true", "seed=0,1"], "leaves no record, but a sweep needs one"),
     ],
 )
 def test_a_wrong_argument_of_the_trainer_is_one_line_and_leaves_nothing(

@@ -23,7 +23,7 @@ def python(code: str, *arguments: str) -> str:
     """Run code in a process of its own, where a command is about to import Lightning, and return what it prints."""
     prepared = f"from mnist_mlp.fast import start\nstart.prepare()\nimport lightning, sys, torch\n{code}"
     done = subprocess.run(
-        [sys.executable, "-c", prepared, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", prepared, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -73,5 +73,5 @@ def test_what_is_left_out_is_there_when_something_needs_it(code: str) -> None:
 
 def test_a_program_that_imports_the_package_is_not_affected() -> None:
     code = "import sys, mnist_mlp.config.schema, mnist_mlp.fast.start, lightning; print('sympy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "True"

@@ -45,7 +45,8 @@ def text(program: str) -> str:
             f"{'*' if chosen.get(group) == option else ' '} {option}": words.get(option, "")
             for option in [*words, *(option for option in options if option not in words)]
         }
-        groups.append(f"{group}=\n{_table(rows, 2)}")
+        if rows:  # a folder may be empty
+            groups.append(f"{group}=\n{_table(rows, 2)}")
     plain = {
         f"{name}={formatted(defaults[name])}": declared.metadata["help"]
         for name, declared in keys()
