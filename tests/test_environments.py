@@ -223,7 +223,7 @@ def test_an_own_file_without_its_package_line_is_told_of_it(
     chosen = "[mine]" if group == "regularization" else "mine"
     assert command(*given, f"{group}={chosen}") == 2
     error = capsys.readouterr().err
-    assert f"its first line has to be {line}" in error
+    assert f"its first line must be {line}" in error
     assert len(error.splitlines()) == 1
 
 

@@ -71,7 +71,7 @@ def test_a_sweep_of_runs_on_several_devices_is_refused(
     devices: list[str], command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert command("-m", *devices, "seed=0,1") == 2
-    assert "several devices train one run, not a sweep" in capsys.readouterr().err
+    assert "a sweep trains on one device" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
