@@ -176,7 +176,7 @@ def test_a_run_goes_on_to_the_same_end_whatever_became_of_its_logs_and_config_ya
     config = (run / "config.yaml").read_text(encoding="utf-8")
     spoil(data, data.draw(unused(run)))
     assert launch(SWEEP, made.runs) == (0, "")
-    faults.check(made.runs, made.numbers, integer=True)
+    faults.check(made.runs, made.numbers, complete=True)
     assert (run / "config.yaml").read_text(encoding="utf-8") == config
     shown, usual, name = curves(made.runs), made.curves.copy(), str(run.relative_to(made.runs))
     assert shown.pop(name)["test/accuracy"] == usual.pop(name)["test/accuracy"]
@@ -240,7 +240,7 @@ def test_a_run_with_a_damaged_record_is_trained_to_the_same_end_again(made: Made
     result = read(record)
     assert launch(SWEEP, made.runs) == (0, "")
     if result is None or not result.finished:
-        faults.check(made.runs, made.numbers, integer=True)
+        faults.check(made.runs, made.numbers, complete=True)
 
 
 @given(st.data(), st.sampled_from(["best", "folder", "checkpoint"]))
