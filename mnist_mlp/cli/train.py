@@ -41,22 +41,14 @@ def main() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed, as by >&-
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 # for as long as the process lives
-    try:
+    with clean_exit():
         if problems := problems_of_dashes(sys.argv[1:]):
             raise Problem("\n".join(problems))
         arguments = Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args()
         if problem := problem_of_flags(arguments):
             raise Problem(problem)
-        with clean_exit(), composing(arguments.config_dir) as hydra:
+        with composing(arguments.config_dir) as hydra:
             status = follow(arguments, hydra)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        status = 130
-    except OSError as error:  # a disk that is full, or a folder that has become read-only
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        status = 1
     if status:
         sys.exit(status)
 
