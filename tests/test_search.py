@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 from optuna.trial import TrialState
 
+from mnist_mlp.cli import search as search_command
 from mnist_mlp.config.compose import composing
 from mnist_mlp.errors import Problem
 from mnist_mlp.search import confirmation as winner
@@ -77,7 +78,7 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     assert list(trials.columns[:4]) == ["trial", "state", "val_accuracy", "seconds"]
     assert list(trials.columns[4:]) == ["activation", "lr", "epochs", "model.hidden_sizes"]
     assert trials.state.to_list() == ["completed"] * 3
-    assert "points of it were luck" in page
+    assert "points came from selecting the luckiest trial" in page
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "parameters.png").read_bytes().startswith(b"\x89PNG")
     line = [sys.executable, ROOT / "train.py", "--config-dir", folder, "experiment=small_winner"]
@@ -174,6 +175,21 @@ def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
     done = run(path, "--runs-dir", tmp_path / "runs", "--fresh", 1)
     assert done.returncode == 0, done.stderr
     assert "[3 trials](trials.csv) (3 completed" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_search_that_is_interrupted_says_that_it_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*arguments: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mnist_mlp.training.train", interrupt)
+    monkeypatch.setattr(sys, "argv", ["search.py", str(write(tmp_path)), "--runs-dir", str(tmp_path / "runs")])
+    with pytest.raises(KeyboardInterrupt):
+        search_command.main()
+    shown = capfd.readouterr()
+    assert shown.out.endswith("\ninterrupted; the same command resumes the search\n")
+    assert shown.err == ""
 
 
 def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:

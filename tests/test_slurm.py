@@ -85,7 +85,9 @@ def test_the_launchers_of_clusters_compose_and_instantiate(launcher: str) -> Non
 def test_a_launcher_that_is_not_installed_is_one_line_and_status_2(launcher: str, extra: str, tmp_path: Path) -> None:
     (tmp_path / "hydra_plugins").mkdir()
     (tmp_path / "hydra_plugins" / "__init__.py").touch()  # hides those that are installed
-    run = [sys.executable, str(ROOT / "train.py"), "-m", *SHORT, f"hydra/launcher={launcher}", f"runs_dir={tmp_path}"]
+    python = [sys.executable, "-W", "ignore:Error loading Hydra plugin"]  # Hydra 1.4 still finds their entry points
+    run = [*python, str(ROOT / "train.py"), "-m", *SHORT, f"hydra/launcher={launcher}", f"runs_dir={tmp_path}"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     process = subprocess.run(run, env=environment, capture_output=True, encoding="utf-8")
-    assert (process.returncode, process.stderr) == (2, f"hydra/launcher={launcher}: install mnist-mlp[{extra}]\n")
+    assert process.returncode == 2
+    assert process.stderr == f"hydra/launcher={launcher} is not installed: pip install 'mnist-mlp[{extra}]'\n"

@@ -17,7 +17,9 @@ from conftest import ROOT, SHORT
 from test_training import assert_same_runs, numbers, results, weights
 
 from mnist_mlp import files, training
+from mnist_mlp.config.compose import compose_run, composing
 from mnist_mlp.runs.folder import Run
+from mnist_mlp.runs.sweep import Sweep
 
 Command = Callable[..., int]
 
@@ -188,6 +190,18 @@ def test_a_sweep_that_is_interrupted_ends_with_the_table_too(
     monkeypatch.setattr(training.History, "on_train_batch_end", interrupt)
     assert command("-m", *SHORT, "seed=0,1") == 130
     assert capsys.readouterr().out.endswith("2 jobs: 1 interrupted, 1 not run\nthe same command resumes the sweep\n")
+
+
+def test_a_job_that_is_killed_with_its_interrupted_sweep_has_not_failed(tmp_path: Path) -> None:
+    with composing():
+        config = compose_run([*SHORT, f"runs_dir={tmp_path}"])
+    sweep = Sweep([config])
+    Run(config).folder.mkdir(parents=True)
+    (Run(config).folder / "config.yaml").write_text("", encoding="utf-8")
+    sweep.began = Run(config).began()
+    assert sweep.outcomes() == ["failed"]
+    sweep.interrupted = True
+    assert sweep.outcomes() == ["interrupted"]
 
 
 def test_a_full_disk_is_one_line_a_job_and_nothing_half_written_is_taken_for_finished(

@@ -10,7 +10,7 @@ The same command continues an interrupted search; if all trials are done, it onl
 import multiprocessing
 from pathlib import Path
 
-from mnist_mlp.cli.arguments import Parser, path, whole_number
+from mnist_mlp.cli.arguments import Parser, clean_exit, path, whole_number
 from mnist_mlp.config.compose import composing
 from mnist_mlp.fast import start
 from mnist_mlp.runs import machine
@@ -26,8 +26,12 @@ def main() -> None:
     parser.add_argument("--fresh", type=whole_number, default=5, help="fresh seeds to train the winner with (5)")
     parser.add_argument("--runs-dir", type=path, default=Path("runs"), help="folder of the runs (runs)")
     arguments = parser.parse_args()
-    with composing():
-        search(arguments.space, arguments.trials, arguments.jobs, arguments.fresh, arguments.runs_dir)
+    try:
+        with composing():
+            search(arguments.space, arguments.trials, arguments.jobs, arguments.fresh, arguments.runs_dir)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command resumes the search")
+        raise
 
 
 def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path) -> None:
@@ -63,5 +67,5 @@ def work(name: str, trials: int, job: int, threads: int, runs_dir: Path) -> None
     start.prepare()
     from mnist_mlp.search.trials import Search
 
-    with composing():
+    with clean_exit(), composing():
         Search(read(name), runs_dir).run(trials, job, threads)

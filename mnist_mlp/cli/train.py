@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import logging
 import math
 import os
 import sys
@@ -95,6 +96,7 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
         if arguments.cfg:
             hydra.show_cfg("config", overrides, arguments.cfg, arguments.package, arguments.resolve)
         elif arguments.info:
+            logging.raiseExceptions = False  # Hydra logs it, line by line, and the reader may be `head`
             hydra.show_info(arguments.info, "config", overrides)
         else:
             hydra.run("config", run, [*overrides, "hydra.mode=RUN"])
@@ -112,6 +114,7 @@ def follow_sweep(launch: "Launch", hydra: Hydra, overrides: list[str]) -> int:
         means.write(launch.configs)
     except KeyboardInterrupt:
         say("")  # after the terminal's ^C
+        sweep.interrupted = True
         hint = "\nthe same command resumes the sweep"
         raise
     finally:

@@ -166,7 +166,7 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
             # conf/hydra/launcher/slurm.yaml is always there, what it extends only with the plugin.
             brought = "submitit_slurm" if option == "slurm" else str(option)
             if group == "hydra/launcher" and str(option) in EXTRAS and brought not in options:
-                return f"{group}={option}: install mnist-mlp[{EXTRAS[str(option)]}]"
+                return f"{group}={option} is not installed: pip install 'mnist-mlp[{EXTRAS[str(option)]}]'"
             if str(option) not in options:
                 return f"{group}={formatted(option)}: {group} is one of {', '.join(options)}{nearest(option, options)}"
     return None

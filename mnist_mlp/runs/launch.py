@@ -125,4 +125,4 @@ def problems_of_debugging(config: Config, sweeps: bool) -> list[str]:
 def problems_of_loggers(config: Config) -> list[str]:
     """Check that the packages of the loggers are installed."""
     missing = [name for name in config.logger if not all(map(find_spec, MODULES.get(name, ())))]
-    return [f"logger={name}: install mnist-mlp[{name}]" for name in missing]
+    return [f"logger={name} is not installed: pip install 'mnist-mlp[{name}]'" for name in missing]

@@ -34,18 +34,22 @@ class Sweep:
         runs = [Run(config) for config in configs]
         self.before, self.trains = [run.result() for run in runs], [run.answer() is None for run in runs]
         self.began = time.time()
+        self.interrupted = False
         self.seconds: list[float] = []
 
     def outcome(self, config: Config, before: Result | None) -> Outcome:
-        """Say what has become of a job; one that was begun and left no result has failed."""
+        """Say what has become of a job; one that began and left no result was interrupted with the sweep, or failed."""
         run = Run(config)
         result = run.result()
         if result is not None and result.finished:
             return "reused" if result == before and not config.overwrite else result.status
         if result is not None and result.status == "interrupted" and result != before:
             return "interrupted"
-        begun = (result is not None and result != before) or run.began() >= self.began
-        return "failed" if begun else "not run"
+        if result is not None and result != before:
+            return "failed"
+        if run.began() < self.began:
+            return "not run"
+        return "interrupted" if self.interrupted else "failed"
 
     def outcomes(self) -> list[Outcome]:
         """Say what has become of each job."""

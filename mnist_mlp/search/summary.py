@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mnist_mlp import files
 from mnist_mlp.config.valid import formatted
 from mnist_mlp.report.figures import png
+from mnist_mlp.report.text import number, percent
 from mnist_mlp.search.confirmation import Confirmation
 from mnist_mlp.search.trials import Search
 from mnist_mlp.statistics import Summary, summarize
@@ -108,8 +109,8 @@ def slices(search: Search) -> Figure:
     summaries = [summarize(trial.user_attrs["accuracies"]) for trial in search.completed]
     means = [100 * each.mean for each in summaries]
     half = [100 * (each.high - each.mean) if each.n > 1 else 0.0 for each in summaries]
-    for number, (key, choice) in enumerate(space.items(), start=1):
-        axes = figure.add_subplot(rows, columns, number, xlabel=key)
+    for place, (key, choice) in enumerate(space.items(), start=1):
+        axes = figure.add_subplot(rows, columns, place, xlabel=key)
         values: list[Any] = [trial.params[key] for trial in search.completed]
         if isinstance(choice, list):
             names = [formatted(each) for each in choice]
@@ -149,8 +150,7 @@ def _span(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> tuple[float,
 
 
 def _percent(summary: Summary) -> str:
-    interval = f" ± {100 * (summary.high - summary.mean):.2f}" if summary.n > 1 else ""
-    return f"{100 * summary.mean:.2f}{interval} (n = {summary.n})"
+    return f"{percent(summary)} (n = {summary.n})"
 
 
 def _range(choice: Any) -> str:
@@ -162,4 +162,4 @@ def _value(value: object) -> str:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.2f}"
+    return ("+" if difference > 0 else "") + number(100 * difference)

@@ -40,7 +40,7 @@ class Search:
         self.space = space
         self.folder = runs_dir / "searches" / space.name
         self.folder.mkdir(parents=True, exist_ok=True)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # a Ctrl-C is a warning with a traceback
         file = self.folder / "study.db"
         try:
             self.study = self._open(file)
