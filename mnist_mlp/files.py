@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from mnist_mlp.errors import Problem
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 def make_folder(folder: Path) -> None:
@@ -19,8 +21,10 @@ def make_folder(folder: Path) -> None:
         folder.chmod(folder.parent.stat().st_mode & 0o7777)
 
 
-def lock(path: Path) -> FileLock:
+def lock(path: Path) -> "FileLock":
     """Return a lock for everyone who may write to its folder. The operating system releases it if a process dies."""
+    from filelock import FileLock
+
     make_folder(path.parent)
     return FileLock(path, mode=path.parent.stat().st_mode & 0o666 | 0o600)
 

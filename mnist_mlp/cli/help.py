@@ -3,12 +3,11 @@
 from pathlib import Path
 from textwrap import TextWrapper, fill, indent
 
-from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from mnist_mlp.cli.verbs import VERBS
 from mnist_mlp.config.compose import PACKAGES, compose, loader
-from mnist_mlp.config.hydra_internals import file_of_option
+from mnist_mlp.config.hydra_internals import file_of_option, options_of
 from mnist_mlp.config.options import OPTIONS
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import formatted
@@ -40,7 +39,7 @@ def text(program: str) -> str:
     chosen = defaults.hydra.runtime.choices
     groups = []
     for group in (*OPTIONS, *(name for name in loader().list_groups("") if name not in {*OPTIONS, "hydra"})):
-        words, options = OPTIONS.get(group, {}), loader().get_group_options(group, ObjectType.CONFIG)
+        words, options = OPTIONS.get(group, {}), options_of(group)
         rows = {
             f"{'*' if chosen.get(group) == option else ' '} {option}": words.get(option, "")
             for option in [*words, *(option for option in options if option not in words)]
@@ -61,7 +60,7 @@ def of_group(group: str) -> str:
     """Return the options of a group with their values; of a group that sets keys elsewhere, with their files."""
     words = OPTIONS.get(group, {})
     parts = []
-    for option in loader().get_group_options(group, ObjectType.CONFIG):
+    for option in options_of(group):
         if group in PACKAGES:
             lines = file_of_option(group, option).read_text(encoding="utf-8").splitlines(keepends=True)
             values = "".join(line for line in lines if not line.startswith("#")).strip()

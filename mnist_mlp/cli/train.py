@@ -23,15 +23,13 @@ from mnist_mlp.config.compose import (
     config_of_run,
     in_one_line,
     in_parallel,
-    loader,
 )
-from mnist_mlp.config.hydra_internals import Hydra, get_args_parser
+from mnist_mlp.config.hydra_internals import Hydra, get_args_parser, options_of
 from mnist_mlp.config.overrides import problems_of_dashes
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.console import say, showing
 from mnist_mlp.errors import Problem
-from mnist_mlp.fast import start
 from mnist_mlp.runs.launch import Launch, check
 from mnist_mlp.runs.ranks import is_follower
 from mnist_mlp.runs.sweep import Sweep
@@ -75,7 +73,7 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
     if arguments.help:
         from mnist_mlp.cli.help import of_group, text
 
-        groups = [group for group in overrides if loader().get_group_options(group)]
+        groups = [group for group in overrides if options_of(group)]
         print("\n".join(of_group(group) for group in groups) if groups else text(sys.argv[0]), end="")
         return 0
     if arguments.hydra_help or arguments.shell_completion:
@@ -161,6 +159,8 @@ def training_function(show: bool = True) -> Callable[..., float]:
     than that at the end of the process.
     """
     gc.disable()
+    from mnist_mlp.fast import start
+
     start.prepare()
     with showing(lambda: "loading PyTorch …") if show else nullcontext():
         from mnist_mlp.training import train

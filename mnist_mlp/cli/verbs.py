@@ -1,13 +1,12 @@
 """The command mnist-mlp: if its first argument is a verb, run it, or else train."""
 
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 
 from mnist_mlp.cli.arguments import clean_exit
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
-from mnist_mlp.fast import start
 
 VERBS = ("draw", "evaluate", "export", "predict", "report", "reproduce", "search", "table")
 """The verbs; each has a module of the same name in this package."""
@@ -23,6 +22,8 @@ def main() -> None:
         sys.argv[0] = program = "mnist-mlp"
     first = arguments[0] if arguments else ""
     if first == "--version":
+        from importlib import metadata
+
         print(f"mnist-mlp {metadata.version('mnist-mlp')}")
     elif first in VERBS:
         sys.argv = [f"{program} {first}", *arguments[1:]]
@@ -39,6 +40,8 @@ def main() -> None:
 
 def run(verb: str) -> None:
     """Run a verb with the arguments in `sys.argv`."""
+    from mnist_mlp.fast import start
+
     start.prepare()
     with clean_exit():
         try:

@@ -4,9 +4,9 @@ import os
 import re
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,7 +93,7 @@ def label_of(config: Config, choices: Mapping[str, Any]) -> str:
     """Name a run by its experiment and by what differs from it: by options of groups, and keys beside them."""
     experiment = choices["experiment"]
     changed = differences(config, reference(experiment))
-    usual = _reference(experiment).hydra.runtime.choices
+    usual = compose(experiment_of(experiment)).hydra.runtime.choices
     chosen: tuple[str, ...] = ()
     for group in sorted(choices, key="model".__ne__):  # first the layers, of which activations may name each
         option = choices[group]
@@ -111,7 +111,7 @@ def label_of(config: Config, choices: Mapping[str, Any]) -> str:
 @cache
 def brought_by(option: str, chosen: tuple[str, ...], experiment: str | None) -> dict[str, str]:
     """Return what an option changes beside those chosen before it, if both are valid without further overrides."""
-    start = [f"experiment={experiment}"] if experiment else []
+    start = experiment_of(experiment)
     try:
         before, after = (to_config(compose([*start, *options])) for options in (chosen, (*chosen, option)))
     except Problem:
@@ -122,12 +122,12 @@ def brought_by(option: str, chosen: tuple[str, ...], experiment: str | None) -> 
 @cache
 def reference(experiment: str | None) -> Config:
     """Compose the configuration of an experiment without further overrides, or that of the baseline."""
-    return to_config(_reference(experiment))
+    return to_config(compose(experiment_of(experiment)))
 
 
-@cache
-def _reference(experiment: str | None) -> DictConfig:
-    return compose([f"experiment={experiment}"] if experiment else [])
+def experiment_of(experiment: str | None) -> list[str]:
+    """Return the overrides that choose an experiment, or none."""
+    return [f"experiment={experiment}"] if experiment else []
 
 
 def in_parallel(hydra_config: Any) -> bool:
@@ -142,7 +142,7 @@ def composing(config_dir: str | None = None) -> Iterator[Hydra]:
     if folder is not None:
         check_names(folder)
     with hydra_of(CONF, folder) as hydra:
-        for cached in (reference, _reference, brought_by):
+        for cached in (_compose, reference, brought_by):
             cached.cache_clear()  # another folder has other files
         yield hydra
 
@@ -164,15 +164,20 @@ def loader() -> ConfigLoader:
     return GlobalHydra.instance().config_loader()
 
 
-def compose(overrides: list[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
-    """Compose a configuration, Hydra's own part included.
+def compose(overrides: Iterable[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
+    """Compose a configuration, Hydra's own part included. Copy it before you change it: it is kept for the next call.
 
     Raises:
         Problem: it cannot be composed.
     """
+    return _compose(tuple(overrides), run_mode)
+
+
+@lru_cache(maxsize=32)
+def _compose(overrides: tuple[str, ...], run_mode: RunMode) -> DictConfig:
     with in_one_line(), warnings.catch_warnings():
         warnings.filterwarnings("error", message="provider=.* is not available")  # of hydra.searchpath
-        return loader().load_configuration("config", overrides, run_mode=run_mode, from_shell=False)
+        return loader().load_configuration("config", list(overrides), run_mode=run_mode, from_shell=False)
 
 
 def to_config(composed: DictConfig) -> Config:
@@ -199,7 +204,7 @@ def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
     parsed = OverridesParser.create(loader()).parse_overrides(overrides)
     single = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
     swept = [override for override in parsed if override.is_sweep_override()]
-    sweep = compose(overrides, RunMode.MULTIRUN).hydra
+    sweep = compose(overrides, RunMode.MULTIRUN if swept else RunMode.RUN).hydra
     launched_singly = not multirun and sweep.mode != RunMode.MULTIRUN
     for override in swept:
         if override.key_or_group == "question":

@@ -17,10 +17,11 @@ from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 
-__all__ = ["Hydra", "file_of_option", "get_args_parser", "hydra_of", "split_sweep"]
+__all__ = ["Hydra", "file_of_option", "get_args_parser", "hydra_of", "options_of", "split_sweep"]
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
@@ -57,6 +58,15 @@ def split_sweep(overrides: list[Override]) -> list[list[str]]:
     """List the overrides of each job of a sweep, as Hydra's own sweeper runs them."""
     (every,) = BasicSweeper.split_arguments(overrides, None)
     return [list(job) for job in every]
+
+
+def options_of(group: str) -> list[str]:
+    """List the options of a group of configuration files.
+
+    Hydra's `get_group_options` composes half of the configuration for it, each time.
+    """
+    loader: Any = GlobalHydra.instance().config_loader()
+    return list(loader.repository.get_group_options(group, ObjectType.CONFIG))
 
 
 def file_of_option(group: str, option: str) -> Path:

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
@@ -13,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_mlp.config import synonyms
 from mnist_mlp.config.checks import describe, problem_of_trainer, problems
 from mnist_mlp.config.compose import CONF, compose, loader, to_config
+from mnist_mlp.config.hydra_internals import options_of
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import LIGHTNING, TRAINER, Numbers, formatted, nearest
 from mnist_mlp.errors import Problem
@@ -69,18 +69,26 @@ def parse(text: str) -> tuple[Any, str | None]:
 
 
 def with_options(overrides: list[Override]) -> DictConfig:
-    """Compose the chosen options of groups, the first of several, without the keys set beside them."""
-    chosen = []
+    """Compose the chosen options of groups, the first of several, and the declared keys if their values can be."""
+    chosen, options, declared = [], [], dict(keys())
     for override in overrides:
-        name, is_group = override.key_or_group, loader().get_group_options(override.key_or_group)
-        if is_group and override.type == OverrideType.CHANGE:
+        name = override.key_or_group
+        if override.type != OverrideType.CHANGE:
+            continue
+        line = override.input_line or ""
+        if name in declared and not override.is_sweep_override() and "${" not in line:  # it may refer to nothing
+            chosen.append(line)  # so that this is the composition of the job, too
+        elif options_of(name):
             option = next(iter(values_of(override)), None)
             if problem_of_options(name, [option]) is None:
-                chosen.append(f"{name}={formatted(option)}")
-    try:
-        return compose(chosen)
-    except Problem:
-        return compose([])  # reported elsewhere
+                options.append(f"{name}={formatted(option)}")
+                chosen.append(options[-1])
+    for some in (chosen, options):
+        try:
+            return compose(some)
+        except Problem:
+            continue  # reported elsewhere
+    return compose([])
 
 
 def values_of(override: Override) -> list[Any]:
@@ -103,7 +111,7 @@ def problem_of_override(override: Override, known: DictConfig) -> str | None:
         return f"{override.input_line}: the sweep has no values"
     if override.is_delete():
         return None  # composing it shows whether it is right
-    if loader().get_group_options(name):
+    if options_of(name):
         return problem_of_options(name, values)
     parent, _, word = name.rpartition(".")
     if override.is_add() or override.is_force_add():
@@ -157,7 +165,7 @@ def problem_of_form(override: Override, declared: Any) -> str | None:
 
 def problem_of_options(group: str, values: list[Any]) -> str | None:
     """Explain what is wrong with the options chosen from a group."""
-    options = loader().get_group_options(group, ObjectType.CONFIG)
+    options = options_of(group)
     for value in values:
         if isinstance(value, list) and group == "activation":
             return f"{group}={formatted(value)}: write a list as model.activation={formatted(value)}"

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from filelock import Timeout
 from omegaconf import OmegaConf
 
 from mnist_mlp import files
@@ -47,7 +46,7 @@ class Run:
         lock = files.lock(locks / f"{self.id}-seed{self.config.seed}")
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except TimeoutError:
             waiting()
             lock.acquire()
         try:

@@ -58,7 +58,7 @@ def check(overrides: Sequence[str], multirun: bool = False) -> Launch:
             sweeps = multirun or composed.hydra.mode == RunMode.MULTIRUN
             config = to_config(composed)
             lines = problems(config)
-            if sweeps or lines or Run(config_of_run(composed, composed.hydra)).answer() is None:
+            if wrong or sweeps or lines or Run(config_of_run(composed, composed.hydra)).answer() is None:
                 lines += problems_of_folders(config, composed, sweeps)
             lines += problems_of_devices(config, sweeps) + problems_of_loggers(config)
             lines += problems_of_hydra(composed) + problems_of_debugging(config, sweeps)

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from statistics import mean
 from typing import Literal
 
 from mnist_mlp.config.schema import Config
@@ -83,7 +82,7 @@ class Sweep:
         """Say which job comes next where one runs after another, and about how long it and the rest take."""
         from rich.text import Text
 
-        rest = left(mean(self.seconds or [0]) * sum(self.trains[number - 1 :]))
+        rest = left(sum(self.seconds) / max(1, len(self.seconds)) * sum(self.trains[number - 1 :]))
         job = (f"job {number}/{len(self.configs)}", "bold")
         say(Text.assemble(job, (rest, "dim"), f": {name}" if name else ""))
         began = time.monotonic()

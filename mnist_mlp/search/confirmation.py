@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from mnist_mlp import files
-from mnist_mlp.config.compose import loader
+from mnist_mlp.config.hydra_internals import options_of
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.search.trials import Search, train
 from mnist_mlp.statistics import Summary, summarize
@@ -98,7 +98,7 @@ def experiment(search: Search) -> Path:
         key, value = override.key_or_group, override.value()
         if key == "experiment":
             defaults.insert(0, value)
-        elif loader().get_group_options(key):
+        elif options_of(key):
             defaults.append({f"override /{key}": value})
         else:
             OmegaConf.update(keys, key, value, force_add=True)
