@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, SHORT
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from mnist_mlp.cli.train import main
 from mnist_mlp.config.options import OPTIONS
@@ -51,7 +53,7 @@ Command = Callable[..., int]
         (["~optimizer._target_"], "optimizer._target_ is the name of a class"),
         (["data.dri=x"], "did you mean data.dir?"),
         (["lr=${lrr}"], "Interpolation key 'lrr' not found"),
-        (["batch=[1,"], """batch=[1,: not a valid value; quote special characters, as in 'batch="a=b"'"""),
+        (["logger=[csv"], "logger=[csv: the brackets do not match; quote a list as a whole, as in 'logger=[a,b]'"),
         (["runs_dir=a=b"], """quote special characters, as in 'runs_dir="a=b"'"""),
         (["=1"], "=1: not an override"),
         ([f"batch={'1' * 5000}"], "Exceeds the limit"),
@@ -351,3 +353,28 @@ def test_the_help_of_the_models_shows_their_sizes(command: Command, capsys: pyte
 
 def test_the_entry_point_is_short() -> None:
     assert len((ROOT / "train.py").read_text(encoding="utf-8").splitlines()) <= 15
+
+
+def test_without_arguments_the_baseline_is_trained(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "train.py")], cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    (record,) = tmp_path.glob("runs/baseline-*/seed0/result.json")
+    assert json.loads(record.read_text(encoding="utf-8"))["test"]["accuracy"] > 0.97
+
+
+@pytest.mark.parametrize("wrong", ["bach=1", "batch=0", "model=deep9", "batch=a"])
+def test_a_refused_command_line_composes_the_configuration_at_most_twice(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed: list[object] = []
+    load = ConfigLoaderImpl.load_configuration
+
+    def counted(self: ConfigLoaderImpl, *arguments: Any, **named: Any) -> Any:
+        composed.append(arguments)
+        return load(self, *arguments, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    monkeypatch.setattr(sys, "argv", ["train.py", wrong])
+    with pytest.raises(SystemExit):
+        main()
+    assert 1 <= len(composed) <= 2

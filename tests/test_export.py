@@ -21,6 +21,7 @@ import torch
 from conftest import ROOT, SHORT
 from safetensors import safe_open
 
+from mnist_mlp.cli.export import FORMATS
 from mnist_mlp.cli.train import main
 from mnist_mlp.errors import Problem
 from mnist_mlp.inference import export
@@ -327,3 +328,7 @@ def test_the_script_says_nothing_else(run: str, tmp_path: Path) -> None:
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, encoding="utf-8", env=dict(os.environ))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1:] == ["network"]
+
+
+def test_the_command_offers_every_format() -> None:
+    assert sorted(export.FORMATS) == list(FORMATS)

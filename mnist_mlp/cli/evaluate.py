@@ -9,13 +9,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_mlp import files
 from mnist_mlp.cli.arguments import Parser, path
 from mnist_mlp.errors import Problem
-from mnist_mlp.images import png
-from mnist_mlp.inference import evaluation
-from mnist_mlp.inference.load import load
+
+if TYPE_CHECKING:
+    from mnist_mlp.inference.evaluation import Evaluation
 
 
 def main() -> None:
@@ -26,6 +27,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--picture", type=path, help="PNG of the worst mistakes (mistakes.png in the run's folder)")
     arguments = parser.parse_args()
+    from mnist_mlp.inference import evaluation
+    from mnist_mlp.inference.load import load
+
     network = load(arguments.run, arguments.runs_dir)
     picture = arguments.picture or (network.folder or Path()) / "mistakes.png"
     if picture.suffix.lower() != ".png":
@@ -44,8 +48,10 @@ def main() -> None:
         sys.exit(1 if arguments.picture else 0)
 
 
-def write(evaluated: evaluation.Evaluation, picture: Path) -> Problem | None:
+def write(evaluated: "Evaluation", picture: Path) -> Problem | None:
     """Write the picture, or return the reason why it cannot be written; the figures are useful without it."""
+    from mnist_mlp.images import png
+
     try:
         with files.saving(picture) as partial:
             partial.write_bytes(png(evaluated.mistakes))

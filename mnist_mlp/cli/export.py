@@ -7,20 +7,22 @@ mnist-mlp export best --format safetensors --out digits.safetensors
 import os
 
 from mnist_mlp.cli.arguments import Parser, one_of, path
-from mnist_mlp.inference import export
-from mnist_mlp.inference.load import load
+
+FORMATS = ("onnx", "safetensors", "torchscript")
 
 
 def main() -> None:
     """Parse the command line, load the network and write the file."""
-    formats = tuple(export.FORMATS)
     parser = Parser.of(__doc__)
     parser.add_argument("run", metavar="RUN", help="a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
-    parser.add_argument("--format", type=one_of(formats), required=True, help=f"one of {', '.join(formats)}")
+    parser.add_argument("--format", type=one_of(FORMATS), required=True, help=f"one of {', '.join(FORMATS)}")
     parser.add_argument("--out", type=path, help="the file (LABEL-seedN.SUFFIX in the current folder)")
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     arguments = parser.parse_args()
+    from mnist_mlp.inference import export
+    from mnist_mlp.inference.load import load
+
     network = load(arguments.run, arguments.runs_dir)
     written = export.export(network, arguments.format, arguments.out, arguments.overwrite)
     if written.difference is None:

@@ -28,6 +28,9 @@ def main() -> None:
     elif first in VERBS:
         sys.argv = [f"{program} {first}", *arguments[1:]]
         run(first)
+    elif first == "train":
+        print("train: training has no verb; write mnist-mlp, or mnist-mlp KEY=VALUE", file=sys.stderr)
+        sys.exit(2)
     elif first and not first.startswith(("-", "+", "~")) and "=" not in first:
         names = ", ".join(VERBS)
         print(f"{first}: neither KEY=VALUE nor one of {names}{nearest(first, VERBS)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Checks of overrides, each problem in one line. Free of torch."""
 
 import re
+from itertools import zip_longest
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,7 +26,7 @@ def problems_of_dashes(arguments: list[str]) -> list[str]:
     """List the arguments that are keys with dashes before them, as in --epochs 10."""
     names = {name for name, _ in keys()} | {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
     found = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         flag, _, value = argument.partition("=")
         name = flag.removeprefix("--").replace("-", "_")
         name = synonyms.KEYS.get(name, name)
@@ -63,6 +64,8 @@ def parse(text: str) -> tuple[Any, str | None]:
     line, key = " ".join(text.split()), text.partition("=")[0]
     if cause:
         return None, f"{line}: {str(cause).splitlines()[0]}"
+    if key and text.count("[") != text.count("]"):
+        return None, f"{line}: the brackets do not match; quote a list as a whole, as in '{key}=[a,b]'"
     if key and "=" in text:
         return None, f"{line}: not a valid value; quote special characters, as in '{key}=\"a=b\"'"
     return None, f"{line}: not an override; write KEY=VALUE, as in batch=1"

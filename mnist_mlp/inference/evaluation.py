@@ -122,14 +122,14 @@ def table(trained: Trained, evaluation: Evaluation) -> str:
         f"{'loss':8}  {evaluation.loss:10.4f}" + (f"  {recorded['loss']:11.4f}" if recorded else ""),
         f"{'accuracy':8}  {evaluation.accuracy:10.2%}" + (f"  {recorded['accuracy']:11.2%}" if recorded else ""),
         "",
-        "predicted" + "".join(f"{digit:6}" for digit in range(DIGITS)) + "     recall  precision",
+        "predicted" + "".join(f"{digit:5}" for digit in range(DIGITS)) + "   recall  precision",
     ]
     confusion = evaluation.confusion
     for digit, (row, recall, precision) in enumerate(
         zip(confusion.counts, confusion.recall, confusion.precision, strict=True)
     ):
-        cells = "".join(f"{count or '.':>6}" for count in row.tolist())
-        lines.append(f"digit {digit}  {cells}  {_percent(recall):>9}  {_percent(precision):>9}")
+        cells = "".join(f"{count or '.':>5}" for count in row.tolist())
+        lines.append(f"digit {digit}  {cells}  {_percent(recall):>7}  {_percent(precision):>9}")
     return "\n".join(lines)
 
 
