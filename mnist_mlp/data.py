@@ -55,11 +55,13 @@ class Chunk(NamedTuple):
         records: the images and labels.
         rows: the numbers of the records, in order.
         size: the samples of one optimizer step; the last step has the remaining ones.
+        before: the samples of the epoch before these.
     """
 
     records: mnist.Records
     rows: Int64[Tensor, " samples"]
     size: int
+    before: int = 0
 
 
 class SplitAndShuffle(Protocol):
@@ -205,8 +207,9 @@ class Chunks:
     def __iter__(self) -> Iterator[Chunk]:
         records, size = self.batches.records, self.batches.size
         rows = torch.as_tensor(self.batches.rows, device=records.images.device)
-        for chunk in torch.split(rows, self.steps_of_a_chunk * size):
-            yield Chunk(records, chunk, size)
+        samples = self.steps_of_a_chunk * size
+        for number, chunk in enumerate(torch.split(rows, samples)):
+            yield Chunk(records, chunk, size, number * samples)
 
 
 class MNISTDataModule(lightning.LightningDataModule):

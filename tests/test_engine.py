@@ -211,7 +211,7 @@ def take(take_steps: Any, chunk: Chunk) -> kernel.Steps:
 def kernel_of(model: MNISTClassifier) -> kernel.Kernel:
     optimizer = model.configure_optimizers()
     assert isinstance(optimizer, torch.optim.Optimizer)
-    return kernel.Kernel(model.network, model.hparams["model"]["activation"], optimizer)
+    return kernel.Kernel(model, optimizer)
 
 
 @pytest.mark.parametrize(("batch", "steps"), [(1, 40), (7, 6), (300, 2)])
@@ -366,7 +366,8 @@ def test_one_step_per_execution_is_plain_lightning_and_no_line_says_so(
         ([], False),
         (["trainer.steps_per_execution=1"], True),
         (["trainer.precision=64-true"], True),
-        (["model.dropout=0.1"], True),
+        (["model.dropout=0.1"], False),
+        (["model.normalization=layer"], True),
         (["optimizer._target_=torch.optim.NAdam"], True),
     ],
 )

@@ -17,6 +17,7 @@ class Average(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
+        self.decay = decay
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call] # torch leaves it so
 
     def on_train_batch_end(

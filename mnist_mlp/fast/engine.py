@@ -92,11 +92,10 @@ class ChunkedClassifier(MNISTClassifier):
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it
         average = next((callback for callback in callbacks if isinstance(callback, Average)), None)
         try:
-            if self.device.type in ("cpu", "cuda"):
-                self._check_supported(average)
             if self.device.type == "cpu":
-                return Kernel(self.network, self.hparams["model"]["activation"], optimizer)
+                return Kernel(self, optimizer, average)
             if self.device.type == "cuda":
+                self._check_supported(average)
                 return Graph(self, optimizer)
         except Unavailable as reason:
             log.info("%s; PyTorch takes the steps, which is slower", reason)
@@ -111,12 +110,11 @@ class ChunkedClassifier(MNISTClassifier):
             "label smoothing": self.label_smoothing,
             "gradient clipping": self.gradient_clip,
             "weight averaging": average,
-            "a scheduler": self.scheduler if self.device.type == "cuda" else None,  # a graph keeps its learning rate
+            "a scheduler": self.scheduler,  # a graph keeps its learning rate
         }
-        title = "compiled kernel" if self.device.type == "cpu" else "CUDA graph"
         for feature, used in unsupported.items():
             if used:
-                raise Unavailable(f"{feature}: not supported by the {title}")
+                raise Unavailable(f"{feature}: not supported by the CUDA graph")
 
     @override
     def steps_of_the_run(self) -> int:

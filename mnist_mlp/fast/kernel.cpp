@@ -34,6 +34,9 @@ VECTORIZED float expm1f(float) noexcept;
 VECTORIZED float log1pf(float) noexcept;
 VECTORIZED float tanhf(float) noexcept;
 VECTORIZED float erff(float) noexcept;
+VECTORIZED float logf(float) noexcept;
+VECTORIZED float cosf(float) noexcept;
+VECTORIZED float sinf(float) noexcept;
 #endif
 #endif
 
@@ -45,9 +48,16 @@ extern "C" struct Task {
     float *const *parameters;   // for each layer, its weights [outputs, inputs] and then its biases
     float *const *first;        // the optimizer's first and second moments in the same order, null if it has none
     float *const *second;
+    float *const *average;                                  // of the weights and biases; null if there is none
     const double *rates;                                    // the learning rate of each step
     double decay, decoupled_decay, beta_1, beta_2, epsilon; // see Rule
+    double average_decay;                                   // the weight of the average before a step
+    int64_t averaged_before;                                // the steps that the average is over already
     double steps_before;                                    // the steps that the optimizer has already taken
+    double label_smoothing, gradient_clip;                  // gradient_clip: the maximum norm, 0 if there is none
+    double dropout, input_dropout, noise;                   // probabilities, and a standard deviation
+    uint64_t seed;                                          // of the random numbers of an epoch
+    int64_t samples_before;                                 // the samples of the epoch before these
     const uint8_t *images;                                  // [records, pixels]
     const int64_t *labels;
     const int64_t *rows; // the samples as indices of records, in order
@@ -196,17 +206,69 @@ struct InvertedGaussian {
 template <class... Each> constexpr Activate FUNCTIONS[] = {activate<Each>...};
 constexpr auto &ACTIVATE = FUNCTIONS<ACTIVATIONS>; // -DACTIVATIONS=ReLU,Sigmoid,... in the order of activation.py
 
+// ---- Random numbers, for dropout and noise. The seed, the sample, the layer and the unit determine each of them, so
+// that threads can draw them in any order. ----
+
+enum class Purpose : uint32_t { DROPOUT, NOISE };
+
+class Random {
+  public:
+    Random(uint64_t seed, int64_t sample, int64_t layer, Purpose purpose)
+        : key_0(seed), key_1(seed >> 32), sample(sample), stream(layer << 1 | uint32_t(purpose)) {}
+
+    // Set `count` factors to 0 with a probability, and to the reciprocal of its rest otherwise. Like `noise`, it may set
+    // up to three more.
+    void drop(double probability, float *factors, int64_t count) const {
+        uint32_t least = probability * 4294967296.0;
+        float kept = 1 / (1 - probability);
+        draw(count, [=](int64_t first, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+            factors[first] = a < least ? 0 : kept, factors[first + 1] = b < least ? 0 : kept;
+            factors[first + 2] = c < least ? 0 : kept, factors[first + 3] = d < least ? 0 : kept;
+        });
+    }
+
+    // Set `count` values to normally distributed numbers (Box and Muller 1958).
+    void noise(float deviation, float *values, int64_t count) const {
+        constexpr float UNIT = 1 / 16777216.0f, TURN = 6.283185307179586f; // of the 24 upper bits of a word
+        draw(count, [=](int64_t first, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+            float radius = deviation * std::sqrt(-2 * logf(((a >> 8) + 1) * UNIT)), angle = TURN * ((b >> 8) * UNIT);
+            float other = deviation * std::sqrt(-2 * logf(((c >> 8) + 1) * UNIT)), turn = TURN * ((d >> 8) * UNIT);
+            values[first] = radius * cosf(angle), values[first + 1] = radius * sinf(angle);
+            values[first + 2] = other * cosf(turn), values[first + 3] = other * sinf(turn);
+        });
+    }
+
+  private:
+    uint32_t key_0, key_1, sample, stream;
+
+    // Call with the first of each four units and with their random words: Philox4x32-10 (Salmon et al. 2011).
+    template <class Call> void draw(int64_t count, Call call) const {
+#pragma omp simd
+        for (int64_t first = 0; first < count; first += 4) {
+            uint32_t a = first, b = 0, c = sample, d = stream, k = key_0, l = key_1;
+#pragma GCC unroll 10
+            for (int round = 0; round < 10; ++round) {
+                uint64_t p = uint64_t(0xD2511F53) * a, q = uint64_t(0xCD9E8D57) * c;
+                a = uint32_t(q >> 32) ^ b ^ k, b = q, c = uint32_t(p >> 32) ^ d ^ l, d = p;
+                k += 0x9E3779B9, l += 0xBB67AE85;
+            }
+            call(first, a, b, c, d);
+        }
+    }
+};
+
 // ---- Optimizers: they change the weights w by their gradient g and its moments a and b. ----
 
 struct Rule {
     float rate, decay, shrink; // learning rate; weight decay added to the gradient; decoupled, a factor of the weights
     float beta_1, beta_2, epsilon, scale;
     float rest_1, rest_2; // 1 - beta, rounded once: 1 - 0.999f is wrong in the fifth digit
+    float renewed;        // the weight of the new weights in their average
 
     Rule(const Task &task, int64_t step, bool corrects_bias)
         : rate(task.rates[step]), decay(task.decay), shrink(1 - task.rates[step] * task.decoupled_decay),
           beta_1(task.beta_1), beta_2(task.beta_2), epsilon(task.epsilon), scale(1), rest_1(1 - task.beta_1),
-          rest_2(1 - task.beta_2) {
+          rest_2(1 - task.beta_2), renewed(task.averaged_before + step == 0 ? 1 : 1 - task.average_decay) {
         if (!corrects_bias) return;
         double steps = task.steps_before + step + 1;
         rate = task.rates[step] / (1 - std::pow(task.beta_1, steps));
@@ -266,13 +328,16 @@ struct Layer {
     Activate activate; // null for the logits
     std::vector<Panel> panels;
     Floats weights, first, second;
-    Floats gradient;             // only if a batch has several blocks
+    Floats average;              // only if the weights are averaged
+    Floats gradient;             // only if a batch has several blocks, or gradients are clipped
     Floats transposed;           // only if it is worth it: the weights without the bias, in panels of the layer below
     int64_t stride;              // between the rows of the following three, which have a row for each sample
     Floats output, slope, delta; // output ends with the next layer's bias input; delta is the derivative of the loss
+    Floats kept, noise;          // only with dropout or noise: the factors of the outputs, what is added before
 
-    Layer(int64_t inputs, int64_t outputs, Activate activate, int64_t rows, bool several_blocks)
-        : inputs(inputs), outputs(outputs), activate(activate), stride(padded(outputs + 1)) {
+    Layer(const Task &task, int64_t l, int64_t rows, bool keeps_gradient)
+        : inputs(task.sizes[l]), outputs(task.sizes[l + 1]),
+          activate(l + 1 < task.layers ? ACTIVATE[task.activations[l]] : nullptr), stride(padded(outputs + 1)) {
         int64_t vectors = quotient_up(outputs, WIDTH), count = quotient_up(vectors, VECTORS);
         for (int64_t panel = 0; panel < count; ++panel) {
             int64_t begin = vectors * panel / count, end = vectors * (panel + 1) / count;
@@ -280,9 +345,12 @@ struct Layer {
         }
         int64_t size = (inputs + UNITS) * padded(outputs); // the backward pass reads whole tiles
         weights = zeros(size), first = zeros(size), second = zeros(size);
-        if (several_blocks) gradient = zeros(size);
+        if (task.average != nullptr) average = zeros(size);
+        if (keeps_gradient) gradient = zeros(size);
         if (rows >= WORTH_TRANSPOSING) transposed = zeros(outputs * padded(inputs));
         output = zeros(rows * stride), slope = zeros(rows * stride), delta = zeros(rows * stride);
+        if (activate != nullptr && task.dropout > 0) kept = zeros(rows * stride);
+        if (activate != nullptr && task.noise > 0) noise = zeros(rows * stride);
     }
 
     // The offset of the weights from an input to a panel.
@@ -332,7 +400,19 @@ __attribute__((noinline)) void backward_tile(const Layer &layer, int64_t row, in
 }
 
 struct Weights {
-    float *weights, *first, *second, *gradient;
+    float *weights, *first, *second, *average, *gradient;
+
+    Weights(const Layer &layer, int64_t place)
+        : weights(layer.weights.get() + place), first(layer.first.get() + place), second(layer.second.get() + place),
+          average(layer.average ? layer.average.get() + place : nullptr),
+          gradient(layer.gradient ? layer.gradient.get() + place : nullptr) {}
+
+    void update(const Rule &rule, Vector g, int64_t i) const {
+        Optimizer::update(rule, g, at(weights + i), at(first + i), at(second + i));
+        if (average == nullptr) return;
+        Vector &mean = at(average + i), &now = at(weights + i);
+        mean = rule.renewed == 1 ? now : mean + rule.renewed * (now - mean);
+    }
 };
 
 // gradient[m, n] = sum over rows of input[row, m] delta[row, n]. Unless this block begins the batch, it is added to the
@@ -355,7 +435,7 @@ __attribute__((noinline)) void gradient_tile(const Rule &rule, const float *inpu
             int64_t i = (m * N + n) * WIDTH;
             if (!begins) sums[m][n] += at(of.gradient + i);
             if (ends)
-                Optimizer::update(rule, sums[m][n], at(of.weights + i), at(of.first + i), at(of.second + i));
+                of.update(rule, sums[m][n], i);
             else
                 at(of.gradient + i) = sums[m][n];
         }
@@ -426,6 +506,7 @@ struct Training {
     std::vector<int64_t> lit_pixels_of, lit_rows_of; // how many there are for each tile
     std::vector<double> losses;                      // for each tile of rows of a batch
     std::vector<int64_t> correct;
+    std::vector<std::vector<double>> squares; // for each layer and input: the sum of its weights' squared gradients
     Barrier barrier;
     int64_t steps_done = 0;
 
@@ -433,12 +514,12 @@ struct Training {
         : task(task), top(task.layers - 1), pixels(task.sizes[0]), pixel_stride(padded(pixels + 1)),
           block(std::min(BLOCK, task.batch)), barrier(task.threads) {
         for (int64_t l = 0; l <= top; ++l)
-            layers.emplace_back(task.sizes[l], task.sizes[l + 1], l < top ? ACTIVATE[task.activations[l]] : nullptr,
-                                block, block < task.batch);
+            layers.emplace_back(task, l, block, block < task.batch || task.gradient_clip > 0);
         pixel_rows = zeros(block * pixel_stride);
         for (int64_t row = 0; row < block; ++row) pixel_rows[row * pixel_stride + pixels] = 1;
         int64_t tiles = quotient_up(task.batch, block) * quotient_up(block, ROWS);
         losses.resize(tiles), correct.resize(tiles);
+        for (const Layer &layer : layers) squares.emplace_back(layer.inputs + 1);
         all.resize(std::max(block, *std::max_element(task.sizes, task.sizes + task.layers) + 1));
         std::iota(all.begin(), all.end(), 0);
         lit_pixels_of.resize(quotient_up(block, ROWS)), lit_pixels.resize(lit_pixels_of.size() * (pixels + 1));
@@ -484,6 +565,7 @@ struct Training {
             pair(thread, l, task.parameters, layers[l].weights, call);
             pair(thread, l, task.first, layers[l].first, call);
             pair(thread, l, task.second, layers[l].second, call);
+            pair(thread, l, task.average, layers[l].average, call);
         }
     }
 
@@ -504,16 +586,37 @@ struct Training {
             }
     }
 
-    // For a thread's share of the rows, load the pixels as fractions, and list those that are lit.
+    // For a thread's share of the rows, load the pixels as fractions, list those that are lit, and draw random numbers.
     void load(int64_t thread, const int64_t *samples, int64_t rows) {
         Share mine = share(thread, quotient_up(rows, ROWS));
         std::vector<uint8_t> any(pixels);
+        std::vector<float> drawn(pixels + 3);
         for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
             std::fill(any.begin(), any.end(), 0);
             for (int64_t row = tile * ROWS; row < std::min((tile + 1) * ROWS, rows); ++row) {
                 const uint8_t *image = task.images + samples[row] * pixels;
                 float *target = pixel_rows.get() + row * pixel_stride;
                 for (int64_t i = 0; i < pixels; ++i) target[i] = image[i] / 255.0f, any[i] |= image[i];
+                int64_t sample = task.samples_before + (samples - task.rows) + row;
+                if (task.input_dropout > 0) {
+                    Random(task.seed, sample, 0, Purpose::DROPOUT).drop(task.input_dropout, drawn.data(), pixels);
+                    for (int64_t i = 0; i < pixels; ++i) target[i] *= drawn[i];
+                }
+                if (task.noise > 0) {
+                    Random(task.seed, sample, 0, Purpose::NOISE).noise(task.noise, drawn.data(), pixels);
+                    for (int64_t i = 0; i < pixels; ++i) target[i] += drawn[i];
+                    std::fill(any.begin(), any.end(), 1);
+                }
+                for (int64_t l = 0; l < top; ++l) {
+                    Layer &layer = layers[l];
+                    int64_t place = row * layer.stride;
+                    if (task.dropout > 0)
+                        Random(task.seed, sample, l + 1, Purpose::DROPOUT)
+                            .drop(task.dropout, layer.kept.get() + place, layer.outputs);
+                    if (task.noise > 0)
+                        Random(task.seed, sample, l + 1, Purpose::NOISE)
+                            .noise(task.noise, layer.noise.get() + place, layer.outputs);
+                }
             }
             int32_t *lit = lit_pixels.data() + tile * (pixels + 1);
             int64_t number = 0;
@@ -531,9 +634,9 @@ struct Training {
             int64_t number = 0;
             for (int64_t row = 0; row < rows; ++row) {
                 const float *input = pixel_rows.get() + row * pixel_stride + tile * ROWS;
-                float any = 0; // the padding after the bias is 0
-                for (int64_t m = 0; m < ROWS; ++m) any += input[m];
-                lit[number] = row, number += any != 0;
+                bool any = false; // the padding after the bias is 0
+                for (int64_t m = 0; m < ROWS; ++m) any |= input[m] != 0;
+                lit[number] = row, number += any;
             }
             lit_rows_of[tile] = number;
         }
@@ -551,7 +654,11 @@ struct Training {
                 inputs, layer.output.get() + row * layer.stride + panel.column, layer.stride);
             for (int64_t r = row; layer.activate != nullptr && r < row + count; ++r) {
                 int64_t place = r * layer.stride + panel.column;
-                layer.activate(layer.output.get() + place, layer.slope.get() + place, units);
+                float *output = layer.output.get() + place, *slope = layer.slope.get() + place;
+                for (int64_t i = 0; layer.noise && i < units; ++i) output[i] += layer.noise[place + i];
+                layer.activate(output, slope, units);
+                for (int64_t i = 0; layer.kept && i < units; ++i)
+                    output[i] *= layer.kept[place + i], slope[i] *= layer.kept[place + i];
                 if (panel.column + panel.width >= layer.outputs) layer.output[r * layer.stride + layer.outputs] = 1;
             }
         }
@@ -567,8 +674,13 @@ struct Training {
             int64_t label = task.labels[samples[r]], guess = std::max_element(z, z + layer.outputs) - z;
             float total = 0;
             for (int64_t i = 0; i < layer.outputs; ++i) total += delta[i] = expf(z[i] - z[guess]);
-            for (int64_t i = 0; i < layer.outputs; ++i) delta[i] = (delta[i] / total - (i == label)) / batch;
+            float off = task.label_smoothing / layer.outputs, on = 1 - task.label_smoothing + off;
+            for (int64_t i = 0; i < layer.outputs; ++i) delta[i] = (delta[i] / total - (i == label ? on : off)) / batch;
             losses[tile] += std::log(total) + z[guess] - z[label];
+            if (task.label_smoothing > 0) {
+                double mean = std::accumulate(z, z + layer.outputs, 0.0) / layer.outputs;
+                losses[tile] += task.label_smoothing * (z[label] - mean);
+            }
             correct[tile] += guess == label;
         }
     }
@@ -607,13 +719,42 @@ struct Training {
                     if (l == 0) places = {lit_rows.data() + input / ROWS * block, lit_rows_of[input / ROWS]};
                     std::get<2>(TILES)[count - 1][panel.width / WIDTH - 1](
                         rule, input_of(l) + input, input_stride_of(l), layer.delta.get() + panel.column, layer.stride,
-                        places,
-                        {layer.weights.get() + place, layer.first.get() + place, layer.second.get() + place,
-                         layer.gradient.get() + place},
-                        begins, ends);
+                        places, Weights(layer, place), begins, ends);
                 }
             });
         }
+    }
+
+    // Update the weights by the whole gradient of a batch, scaled so that its norm is at most the maximum (Pascanu et
+    // al. 2013).
+    void update_clipped(int64_t thread, const Rule &rule) {
+        for (int64_t l = 0; l <= top; ++l) {
+            const Layer &layer = layers[l];
+            Share inputs = share(thread, layer.inputs + 1);
+            for (int64_t input = inputs.begin; input < inputs.end; ++input) {
+                double total = 0;
+                for (const Panel &panel : layer.panels) {
+                    const float *gradient = layer.gradient.get() + layer.place(panel, input);
+                    for (int64_t i = 0; i < panel.width; ++i) total += gradient[i] * gradient[i];
+                }
+                squares[l][input] = total;
+            }
+        }
+        barrier.wait();
+        double square = 0;
+        for (const std::vector<double> &of_a_layer : squares)
+            square = std::accumulate(of_a_layer.begin(), of_a_layer.end(), square);
+        float factor = std::min(1.0, task.gradient_clip / (std::sqrt(square) + 1e-6)); // as torch has it
+        for (int64_t l = 0; l <= top; ++l) {
+            const Layer &layer = layers[l];
+            Share inputs = share(thread, layer.inputs + 1);
+            for (const Panel &panel : layer.panels)
+                for (int64_t input = inputs.begin; input < inputs.end; ++input) {
+                    Weights of(layer, layer.place(panel, input));
+                    for (int64_t i = 0; i < panel.width; i += WIDTH) of.update(rule, factor * at(of.gradient + i), i);
+                }
+        }
+        barrier.wait();
     }
 
     // Process a block of a batch: `rows` of its `samples`, the first of which is the batch's sample `from`. Returns the
@@ -651,8 +792,10 @@ struct Training {
                 backward(l, 0, rows, share(thread, quotient_up(layers[l].inputs, UNITS)));
             barrier.wait();
         }
-        update(thread, rule, rows, from == 0, from + rows == batch);
+        bool clips = task.gradient_clip > 0, ends = from + rows == batch;
+        update(thread, rule, rows, from == 0, ends && !clips);
         barrier.wait();
+        if (clips && ends) update_clipped(thread, rule);
         return tiles;
     }
 

@@ -8,10 +8,11 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -21,8 +22,10 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from mnist_mlp import files
 from mnist_mlp.activation import ACTIVATIONS, one_per_layer
+from mnist_mlp.callbacks.averaging import Average
+from mnist_mlp.callbacks.lightning_internals import average_of
+from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import Chunk
-from mnist_mlp.mlp import MLP
 from mnist_mlp.runs import machine
 
 log = logging.getLogger(__name__)
@@ -74,13 +77,23 @@ class Task(ctypes.Structure):
         ("parameters", ctypes.POINTER(ctypes.c_void_p)),
         ("first", ctypes.POINTER(ctypes.c_void_p)),
         ("second", ctypes.POINTER(ctypes.c_void_p)),
+        ("average", ctypes.POINTER(ctypes.c_void_p)),
         ("rates", ctypes.c_void_p),
         ("decay", ctypes.c_double),
         ("decoupled_decay", ctypes.c_double),
         ("beta_1", ctypes.c_double),
         ("beta_2", ctypes.c_double),
         ("epsilon", ctypes.c_double),
+        ("average_decay", ctypes.c_double),
+        ("averaged_before", ctypes.c_int64),
         ("steps_before", ctypes.c_double),
+        ("label_smoothing", ctypes.c_double),
+        ("gradient_clip", ctypes.c_double),
+        ("dropout", ctypes.c_double),
+        ("input_dropout", ctypes.c_double),
+        ("noise", ctypes.c_double),
+        ("seed", ctypes.c_uint64),
+        ("samples_before", ctypes.c_int64),
         ("images", ctypes.c_void_p),
         ("labels", ctypes.c_void_p),
         ("rows", ctypes.c_void_p),
@@ -95,12 +108,13 @@ class Task(ctypes.Structure):
 class Kernel:
     """Takes optimizer steps on the CPU, chunk by chunk, changing a network's parameters and its optimizer in place.
 
-    The results are identical for any number of threads.
+    The results are identical for any number of threads. Dropout and noise depend on torch's seed and on the place of a
+    sample in its epoch.
 
     Args:
-        network: in float32.
-        activation: of the network's hidden layers, as in its constructor.
+        classifier: its network, in float32, its label smoothing and its gradient clipping.
         optimizer: of the network's parameters.
+        average: of the network's weights, to be updated after each step.
 
     Attributes:
         instructions: the instruction set that it was compiled for, as torch names them: AVX512, AVX2, NEON, ...
@@ -111,16 +125,24 @@ class Kernel:
 
     title = "compiled kernel"
 
-    def __init__(self, network: MLP, activation: str | list[str], optimizer: Optimizer) -> None:
+    def __init__(self, classifier: MNISTClassifier, optimizer: Optimizer, average: Average | None = None) -> None:
+        model = classifier.hparams["model"]
+        if (normalization := model.get("normalization", "none")) != "none":
+            raise Unavailable(f"{normalization} normalization: not supported by the compiled kernel")
         self.kind = kind_of(optimizer)
         decays = optimizer.param_groups[0]["weight_decay"] != 0
         self.library = compiled(f"Decayed<{self.kind.name}>" if decays else self.kind.name)
         self.instructions: str = self.library.instructions().decode()
-        self.optimizer = optimizer
-        layers = network.linear_layers()
-        self.parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+        self.optimizer, self.average = optimizer, average
+        self.regularization = {name: model.get(name, 0.0) for name in ("dropout", "input_dropout", "noise")}
+        self.regularization["label_smoothing"] = classifier.label_smoothing
+        self.regularization["gradient_clip"] = classifier.gradient_clip or 0
+        layers = classifier.network.linear_layers()
+        self.parameters = parameters_of(layers)
         self.sizes = torch.tensor([layers[0].in_features, *(layer.out_features for layer in layers)])
-        places = [list(ACTIVATIONS).index(name) for name in one_per_layer(activation, len(layers) - 1)]
+        places = [
+            list(ACTIVATIONS).index(name) for name in one_per_layer(model.get("activation", "relu"), len(layers) - 1)
+        ]
         self.activations = torch.tensor(places, dtype=torch.int64)
 
     def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
@@ -141,6 +163,8 @@ class Kernel:
         losses, correct = torch.empty(steps, dtype=torch.float64), torch.empty(steps, dtype=torch.int64)
         beta_1, beta_2 = group.get("betas", (group.get("momentum", 0), group.get("alpha", 0)))
         decoupled = group.get("decoupled_weight_decay", False)
+        average: Any = average_of(self.average) if self.average else None
+        averaged = parameters_of(average.module.network.linear_layers()) if average else None
         task = Task(
             layers=len(self.sizes) - 1,
             sizes=self.sizes.data_ptr(),
@@ -148,13 +172,19 @@ class Kernel:
             parameters=_pointers(self.parameters),
             first=moments[0] if moments else None,
             second=moments[1] if len(moments) > 1 else None,
+            average=_pointers(averaged) if averaged else None,
             rates=rate_of_each.data_ptr(),
             decay=0 if decoupled else group["weight_decay"],
             decoupled_decay=group["weight_decay"] if decoupled else 0,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=group.get("eps", 0),
+            average_decay=self.average.decay if self.average else 0,
+            averaged_before=int(average.n_averaged) if average else 0,
             steps_before=float(states[0].get("step", 0)),
+            **self.regularization,
+            seed=torch.initial_seed() % 2**64,
+            samples_before=chunk.before,
             images=chunk.records.images.data_ptr(),
             labels=chunk.records.labels.data_ptr(),
             rows=chunk.rows.data_ptr(),
@@ -170,6 +200,8 @@ class Kernel:
         for state in states:
             if self.kind.counts_steps:
                 state["step"] += done
+        if average:
+            average.n_averaged += done
         return Steps(losses[:done], correct[:done])
 
     def threads(self, batch: int) -> int:
@@ -188,6 +220,11 @@ class Kernel:
             for name in self.kind.moments:
                 state[name] = torch.zeros_like(parameter)
         return state
+
+
+def parameters_of(layers: list[torch.nn.Linear]) -> list[torch.nn.Parameter]:
+    """List the weights and the biases of each layer."""
+    return [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
 
 
 def work(parameters: int, batch: int) -> int:
@@ -288,5 +325,5 @@ def _load(path: Path) -> ctypes.CDLL:
     return library
 
 
-def _pointers(tensors: list[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
+def _pointers(tensors: Sequence[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
     return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
