@@ -1,11 +1,14 @@
 """A command imports neither the compiler nor libraries that a run does not use, until something needs them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from mnist_mlp.fast import start
 
 UNUSED = (
     "matplotlib",
@@ -75,3 +78,14 @@ def test_a_program_that_imports_the_package_is_not_affected() -> None:
     code = "import sys, mnist_mlp.config.schema, mnist_mlp.fast.start, lightning; print('sympy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "passive"), ("active", "active")])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
+    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if before:
+        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    start.prepare()
+    assert os.environ["OMP_WAIT_POLICY"] == after

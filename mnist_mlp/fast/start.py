@@ -16,6 +16,7 @@ gets the real modules at once.
 import functools
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -34,7 +35,13 @@ BASES = {"Metric": "torchmetrics.metric", "MetricCollection": "torchmetrics.coll
 
 
 def prepare() -> None:
-    """Let the next import of Lightning be a fast one. Without effect if Lightning has been imported."""
+    """Let the next import of Lightning be a fast one. Without effect if Lightning has been imported.
+
+    OpenMP's threads, which PyTorch uses, spin while they wait for each other, and so hold up the one that they wait for
+    where something else needs the core: a step on two cores then takes ten times as long or more. They sleep instead,
+    unless the user has set OMP_WAIT_POLICY, which OpenMP reads when torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if "lightning" not in sys.modules and not any(isinstance(finder, BeforeLightning) for finder in sys.meta_path):
         sys.meta_path.insert(0, BeforeLightning())
 
