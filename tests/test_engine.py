@@ -429,6 +429,30 @@ def test_a_captured_step_replayed_takes_the_steps_of_the_eager_way(
     torch.testing.assert_close(graph_trained, trained, rtol=1e-4, atol=1e-5)
 
 
+def test_after_a_capture_that_fails_the_steps_are_those_of_the_eager_way(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def captured(step: Callable[[], None]) -> Callable[[], None]:
+        step()
+        raise RuntimeError("operation not permitted\nwhen the stream is capturing")
+
+    monkeypatch.setattr(cuda_graph, "captured", captured)
+    caplog.set_level("INFO", "mnist_mlp")
+    outcomes = []
+    for way in (Eager, cuda_graph.Graph):
+        model = classifier("plain", shipped("sgd"))
+        torch_optimizer = model.configure_optimizers()
+        assert isinstance(torch_optimizer, torch.optim.Optimizer)
+        take_steps = way(model, torch_optimizer)
+        losses = [take(take_steps, part).losses for part in (chunk(5, 4), chunk(5, 4, first=20))]
+        outcomes.append(torch.cat([*losses, flat(model)]))
+    assert torch.equal(*outcomes)
+    assert take_steps.title == "PyTorch"
+    (line,) = caplog.messages
+    assert line.startswith("the CUDA graph cannot be captured: operation not permitted")
+    assert line.endswith("PyTorch takes the steps, which is slower")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_cuda_graph_takes_the_steps_of_plain_torch(optimizer: str) -> None:

@@ -1,5 +1,6 @@
 """Optimizer steps as replays of a captured CUDA graph."""
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -7,10 +8,13 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.config.valid import one_line
 from mnist_mlp.data import Chunk
 from mnist_mlp.fast import kernel
 from mnist_mlp.fast.eager import Eager, options
 from mnist_mlp.fast.kernel import Steps
+
+log = logging.getLogger(__name__)
 
 
 class Graph(Eager):
@@ -35,9 +39,12 @@ class Graph(Eager):
     def __call__(self, chunk: Chunk, rates: list[float]) -> Steps:
         """Take the steps of a chunk, all at the captured learning rate; a smaller last batch without the graph."""
         full, rest = divmod(len(chunk.rows), chunk.size)
+        if full and self.replay is None and self.title == Graph.title:
+            self._capture(chunk)
+        if self.title != Graph.title:
+            return super().__call__(chunk, rates)
         if full:
-            if self.replay is None:
-                self._capture(chunk)
+            assert self.replay is not None
             self.rows[: full * chunk.size] = chunk.rows[: full * chunk.size]
             self.position.zero_()
             for _ in range(full):
@@ -74,8 +81,14 @@ class Graph(Eager):
             state = self.optimizer.state.get(parameter, {})
             state.update({name: value.to(device) for name, value in state.items()})  # a step count may be on the CPU
             state_before.append({name: value.clone() for name, value in state.items()})
-        with options(self.optimizer, capturable=True):
-            self.replay = captured(step)
+        try:
+            with options(self.optimizer, capturable=True):
+                self.replay = captured(step)
+        except RuntimeError as error:
+            log.info(
+                "the CUDA graph cannot be captured: %s; PyTorch takes the steps, which is slower", one_line(str(error))
+            )
+            self.title = Eager.title
         with torch.no_grad():
             for parameter, values, states in zip(parameters, before, state_before, strict=True):
                 parameter.copy_(values)

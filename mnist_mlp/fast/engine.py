@@ -128,6 +128,7 @@ class ChunkedClassifier(MNISTClassifier):
         optimizer = self.trainer.optimizers[0]
         rates = self.rates(optimizer, math.ceil(len(batch.rows) / batch.size))
         steps = self.take_steps(batch, rates)
+        self.steps_by = self.take_steps.title  # a graph may turn out to be impossible
         optimizer.param_groups[0]["lr"] = rates[-1]
         done = len(steps.losses)
         # The last batch of an epoch may be smaller than the others.
