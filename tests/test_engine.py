@@ -367,7 +367,7 @@ def test_one_step_per_execution_is_plain_lightning_and_no_line_says_so(
         (["trainer.steps_per_execution=1"], True),
         (["trainer.precision=64-true"], True),
         (["model.dropout=0.1"], False),
-        (["model.normalization=layer"], True),
+        (["model.normalization=layer"], False),
         (["optimizer._target_=torch.optim.NAdam"], True),
     ],
 )

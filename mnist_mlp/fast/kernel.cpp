@@ -1,7 +1,7 @@
 // Many optimizer steps of a multilayer perceptron in one call. kernel.py compiles this for one optimizer at a time.
 //
-// Weights are stored in panels of a few vectors of output units; a panel has a row for every input, and a last row for
-// the bias, whose input is always 1. A batch is processed in blocks of rows that stay in the cache. A tile of a
+// Weights are stored in panels of a few vectors of output units; a panel has a row for every input, a row for the bias,
+// whose input is always 1, and two for the weights and biases of a normalization. A batch is processed in blocks of rows that stay in the cache. A tile of a
 // gradient is still in registers when the optimizer uses it: gradients are stored only if a batch has several blocks.
 // Four pixels in five are 0: where a whole side of a tile is, its product is skipped, which changes no sum. How threads
 // divide the tiles changes none either, so that the results are identical for any number of threads.
@@ -36,7 +36,6 @@ VECTORIZED float tanhf(float) noexcept;
 VECTORIZED float erff(float) noexcept;
 VECTORIZED float logf(float) noexcept;
 VECTORIZED float cosf(float) noexcept;
-VECTORIZED float sinf(float) noexcept;
 #endif
 #endif
 
@@ -45,17 +44,20 @@ extern "C" struct Task {
     int64_t layers;
     const int64_t *sizes;       // layers + 1: the pixels, the hidden layers, the digits
     const int64_t *activations; // of the hidden layers, as places in ACTIVATIONS
-    float *const *parameters;   // for each layer, its weights [outputs, inputs] and then its biases
+    float *const *parameters;   // for each layer: weights [outputs, inputs], biases, and its normalization's or null
     float *const *first;        // the optimizer's first and second moments in the same order, null if it has none
     float *const *second;
-    float *const *average;                                  // of the weights and biases; null if there is none
-    const double *rates;                                    // the learning rate of each step
+    float *const *average; // of the parameters, in the same order; null if there is none
+    const double *rates;   // the learning rate of each step
     double decay, decoupled_decay, beta_1, beta_2, epsilon; // see Rule
     double average_decay;                                   // the weight of the average before a step
     int64_t averaged_before;                                // the steps that the average is over already
     double steps_before;                                    // the steps that the optimizer has already taken
     double label_smoothing, gradient_clip;                  // gradient_clip: the maximum norm, 0 if there is none
     double dropout, input_dropout, noise;                   // probabilities, and a standard deviation
+    int64_t normalization;                                  // of the hidden layers, see Normalization
+    double normalization_epsilon, momentum;                 // momentum: the weight of a batch in the running values
+    float *const *running;                                  // for each batch normalization, its means and variances
     uint64_t seed;                                          // of the random numbers of an epoch
     int64_t samples_before;                                 // the samples of the epoch before these
     const uint8_t *images;                                  // [records, pixels]
@@ -231,11 +233,15 @@ class Random {
     void noise(float deviation, float *values, int64_t count) const {
         constexpr float UNIT = 1 / 16777216.0f, TURN = 6.283185307179586f; // of the 24 upper bits of a word
         draw(count, [=](int64_t first, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-            float radius = deviation * std::sqrt(-2 * logf(((a >> 8) + 1) * UNIT)), angle = TURN * ((b >> 8) * UNIT);
-            float other = deviation * std::sqrt(-2 * logf(((c >> 8) + 1) * UNIT)), turn = TURN * ((d >> 8) * UNIT);
-            values[first] = radius * cosf(angle), values[first + 1] = radius * sinf(angle);
-            values[first + 2] = other * cosf(turn), values[first + 3] = other * sinf(turn);
+            values[first] = ((a >> 8) + 1) * UNIT, values[first + 1] = (b >> 8) * UNIT;
+            values[first + 2] = ((c >> 8) + 1) * UNIT, values[first + 3] = (d >> 8) * UNIT;
         });
+#pragma omp simd
+        for (int64_t i = 0; i < count; i += 2) {
+            float radius = deviation * std::sqrt(-2 * logf(values[i])), turns = values[i + 1];
+            // The sine as a cosine: of both together the compiler would make one function, which it does not vectorize.
+            values[i] = radius * cosf(TURN * turns), values[i + 1] = radius * cosf(TURN * (turns - 0.25f));
+        }
     }
 
   private:
@@ -323,30 +329,37 @@ struct Panel {
     int64_t column, width; // its first column and its width, in floats
 };
 
+enum Normalization { NONE, BATCH, LAYER }; // over the samples of a batch, or over the units of a layer
+
 struct Layer {
     int64_t inputs, outputs;
+    bool normalizes;
+    int64_t height;    // the rows of a panel
     Activate activate; // null for the logits
     std::vector<Panel> panels;
     Floats weights, first, second;
     Floats average;              // only if the weights are averaged
-    Floats gradient;             // only if a batch has several blocks, or gradients are clipped
+    Floats gradient;             // only if a batch has several blocks, gradients are clipped, or there is normalization
     Floats transposed;           // only if it is worth it: the weights without the bias, in panels of the layer below
     int64_t stride;              // between the rows of the following three, which have a row for each sample
     Floats output, slope, delta; // output ends with the next layer's bias input; delta is the derivative of the loss
     Floats kept, noise;          // only with dropout or noise: the factors of the outputs, what is added before
+    Floats normalized, inverse;  // only with normalization: its values, 1 / the deviations of the units or the samples
 
     Layer(const Task &task, int64_t l, int64_t rows, bool keeps_gradient)
         : inputs(task.sizes[l]), outputs(task.sizes[l + 1]),
+          normalizes(task.normalization != NONE && l + 1 < task.layers), height(inputs + (normalizes ? 3 : 1)),
           activate(l + 1 < task.layers ? ACTIVATE[task.activations[l]] : nullptr), stride(padded(outputs + 1)) {
         int64_t vectors = quotient_up(outputs, WIDTH), count = quotient_up(vectors, VECTORS);
         for (int64_t panel = 0; panel < count; ++panel) {
             int64_t begin = vectors * panel / count, end = vectors * (panel + 1) / count;
             panels.push_back({begin * WIDTH, (end - begin) * WIDTH});
         }
-        int64_t size = (inputs + UNITS) * padded(outputs); // the backward pass reads whole tiles
+        int64_t size = (height - 1 + UNITS) * padded(outputs); // the backward pass reads whole tiles
         weights = zeros(size), first = zeros(size), second = zeros(size);
         if (task.average != nullptr) average = zeros(size);
-        if (keeps_gradient) gradient = zeros(size);
+        if (keeps_gradient || normalizes) gradient = zeros(size);
+        if (normalizes) normalized = zeros(rows * stride), inverse = zeros(std::max(rows, stride));
         if (rows >= WORTH_TRANSPOSING) transposed = zeros(outputs * padded(inputs));
         output = zeros(rows * stride), slope = zeros(rows * stride), delta = zeros(rows * stride);
         if (activate != nullptr && task.dropout > 0) kept = zeros(rows * stride);
@@ -354,7 +367,7 @@ struct Layer {
     }
 
     // The offset of the weights from an input to a panel.
-    int64_t place(const Panel &panel, int64_t input) const { return (inputs + 1) * panel.column + input * panel.width; }
+    int64_t place(const Panel &panel, int64_t input) const { return height * panel.column + input * panel.width; }
 };
 
 // output[m, n] = sum over k of input[m, k] weights[k, n]
@@ -512,14 +525,14 @@ struct Training {
 
     explicit Training(const Task &task)
         : task(task), top(task.layers - 1), pixels(task.sizes[0]), pixel_stride(padded(pixels + 1)),
-          block(std::min(BLOCK, task.batch)), barrier(task.threads) {
+          block(task.normalization == BATCH ? task.batch : std::min(BLOCK, task.batch)), barrier(task.threads) {
         for (int64_t l = 0; l <= top; ++l)
             layers.emplace_back(task, l, block, block < task.batch || task.gradient_clip > 0);
         pixel_rows = zeros(block * pixel_stride);
         for (int64_t row = 0; row < block; ++row) pixel_rows[row * pixel_stride + pixels] = 1;
         int64_t tiles = quotient_up(task.batch, block) * quotient_up(block, ROWS);
         losses.resize(tiles), correct.resize(tiles);
-        for (const Layer &layer : layers) squares.emplace_back(layer.inputs + 1);
+        for (const Layer &layer : layers) squares.emplace_back(layer.height);
         all.resize(std::max(block, *std::max_element(task.sizes, task.sizes + task.layers) + 1));
         std::iota(all.begin(), all.end(), 0);
         lit_pixels_of.resize(quotient_up(block, ROWS)), lit_pixels.resize(lit_pixels_of.size() * (pixels + 1));
@@ -550,14 +563,15 @@ struct Training {
     template <class Call> void pair(int64_t thread, int64_t l, float *const *outside, Floats &inside, Call call) {
         if (outside == nullptr) return;
         const Layer &layer = layers[l];
-        float *weights = outside[2 * l], *biases = outside[2 * l + 1];
-        Share inputs = share(thread, layer.inputs + 1);
+        float *const *arrays = outside + 4 * l; // [outputs, inputs], and three of [outputs]
+        Share rows = share(thread, layer.height);
         for (const Panel &panel : layer.panels)
-            for (int64_t input = inputs.begin; input < inputs.end; ++input)
+            for (int64_t row = rows.begin; row < rows.end; ++row)
                 for (int64_t i = 0; i < std::min(panel.width, layer.outputs - panel.column); ++i) {
                     int64_t output = panel.column + i;
-                    call(input < layer.inputs ? weights[output * layer.inputs + input] : biases[output],
-                         inside[layer.place(panel, input) + i]);
+                    call(row < layer.inputs ? arrays[0][output * layer.inputs + row]
+                                            : arrays[row - layer.inputs + 1][output],
+                         inside[layer.place(panel, row) + i]);
                 }
     }
     template <class Call> void pair_all(int64_t thread, Call call) {
@@ -652,16 +666,131 @@ struct Training {
             std::get<0>(TILES)[count - 1][panel.width / WIDTH - 1](
                 input_of(l) + row * input_stride_of(l), input_stride_of(l), layer.weights.get() + layer.place(panel, 0),
                 inputs, layer.output.get() + row * layer.stride + panel.column, layer.stride);
-            for (int64_t r = row; layer.activate != nullptr && r < row + count; ++r) {
-                int64_t place = r * layer.stride + panel.column;
-                float *output = layer.output.get() + place, *slope = layer.slope.get() + place;
-                for (int64_t i = 0; layer.noise && i < units; ++i) output[i] += layer.noise[place + i];
-                layer.activate(output, slope, units);
-                for (int64_t i = 0; layer.kept && i < units; ++i)
-                    output[i] *= layer.kept[place + i], slope[i] *= layer.kept[place + i];
-                if (panel.column + panel.width >= layer.outputs) layer.output[r * layer.stride + layer.outputs] = 1;
+            for (int64_t r = row; layer.activate != nullptr && !layer.normalizes && r < row + count; ++r)
+                activate(layer, r, panel.column, units);
+        }
+    }
+
+    // Add noise to the pre-activations of a row's units, activate them, and drop some; set the next layer's bias input.
+    void activate(Layer &layer, int64_t row, int64_t unit, int64_t units) {
+        int64_t place = row * layer.stride + unit;
+        float *output = layer.output.get() + place, *slope = layer.slope.get() + place;
+        for (int64_t i = 0; layer.noise && i < units; ++i) output[i] += layer.noise[place + i];
+        layer.activate(output, slope, units);
+        for (int64_t i = 0; layer.kept && i < units; ++i)
+            output[i] *= layer.kept[place + i], slope[i] *= layer.kept[place + i];
+        if (unit + units == layer.outputs) output[units] = 1;
+    }
+
+    // The vectors of a layer's units that are a thread's, each with the offset of its normalization's weights and the
+    // distance to the biases.
+    template <class Call> void share_vectors(int64_t thread, const Layer &layer, Call call) const {
+        Share vectors = share(thread, padded(layer.outputs) / WIDTH);
+        for (const Panel &panel : layer.panels)
+            for (int64_t i = 0; i < panel.width; i += WIDTH) {
+                int64_t unit = panel.column + i;
+                if (vectors.begin * WIDTH <= unit && unit < vectors.end * WIDTH)
+                    call(unit, layer.place(panel, layer.inputs + 1) + i, panel.width);
+            }
+    }
+
+    // Normalize the pre-activations of a layer (Ioffe and Szegedy 2015, Ba et al. 2016), and activate them.
+    void normalize(int64_t thread, int64_t l, int64_t rows) {
+        Layer &layer = layers[l];
+        Share mine = share(thread, rows);
+        float epsilon = task.normalization_epsilon;
+        if (task.normalization == BATCH) {
+            share_vectors(thread, layer, [&](int64_t unit, int64_t, int64_t) {
+                Vector mean = {}, variance = {};
+                for (int64_t r = 0; r < rows; ++r) mean += at(layer.output.get() + r * layer.stride + unit);
+                mean /= float(rows);
+                for (int64_t r = 0; r < rows; ++r) {
+                    Vector from_mean = at(layer.output.get() + r * layer.stride + unit) - mean;
+                    variance += from_mean * from_mean;
+                }
+                variance /= float(rows);
+                for (int i = 0; i < WIDTH; ++i) layer.inverse[unit + i] = 1 / std::sqrt(variance[i] + epsilon);
+                for (int64_t r = 0; r < rows; ++r)
+                    at(layer.normalized.get() + r * layer.stride + unit) =
+                        (at(layer.output.get() + r * layer.stride + unit) - mean) * at(layer.inverse.get() + unit);
+                float share = task.momentum, unbiased = rows / (rows - 1.0f);
+                for (int64_t i = 0; i < std::min<int64_t>(WIDTH, layer.outputs - unit); ++i) {
+                    float &running_mean = task.running[2 * l][unit + i];
+                    float &running_variance = task.running[2 * l + 1][unit + i];
+                    running_mean += share * (mean[i] - running_mean);
+                    running_variance += share * (unbiased * variance[i] - running_variance);
+                }
+            });
+            barrier.wait();
+        } else {
+            for (int64_t r = mine.begin; r < mine.end; ++r) {
+                const float *z = layer.output.get() + r * layer.stride;
+                float mean = 0, variance = 0;
+#pragma omp simd reduction(+ : mean)
+                for (int64_t i = 0; i < layer.outputs; ++i) mean += z[i];
+                mean /= layer.outputs;
+#pragma omp simd reduction(+ : variance)
+                for (int64_t i = 0; i < layer.outputs; ++i) variance += (z[i] - mean) * (z[i] - mean);
+                layer.inverse[r] = 1 / std::sqrt(variance / layer.outputs + epsilon);
+                for (int64_t i = 0; i < layer.outputs; ++i)
+                    layer.normalized[r * layer.stride + i] = (z[i] - mean) * layer.inverse[r];
             }
         }
+        for (const Panel &panel : layer.panels)
+            for (int64_t r = mine.begin; r < mine.end; ++r)
+                for (int64_t i = 0; i < panel.width; i += WIDTH) {
+                    const float *scale = layer.weights.get() + layer.place(panel, layer.inputs + 1) + i;
+                    int64_t place = r * layer.stride + panel.column + i;
+                    at(layer.output.get() + place) =
+                        at(scale) * at(layer.normalized.get() + place) + at(scale + panel.width);
+                }
+        for (int64_t r = mine.begin; r < mine.end; ++r) activate(layer, r, 0, layer.outputs);
+        barrier.wait();
+    }
+
+    // From the derivatives with respect to the normalized and scaled values, compute the gradients of a normalization's
+    // weights and biases, and the derivatives with respect to the values before.
+    void normalize_backward(int64_t thread, int64_t l, int64_t rows, bool begins) {
+        Layer &layer = layers[l];
+        share_vectors(thread, layer, [&](int64_t unit, int64_t place, int64_t to_biases) {
+            Vector of_scale = {}, of_shift = {}, scale = at(layer.weights.get() + place);
+            for (int64_t r = 0; r < rows; ++r) {
+                Vector delta = at(layer.delta.get() + r * layer.stride + unit);
+                of_shift += delta, of_scale += delta * at(layer.normalized.get() + r * layer.stride + unit);
+            }
+            Vector &sum_of_scale = at(layer.gradient.get() + place);
+            Vector &sum_of_shift = at(layer.gradient.get() + place + to_biases);
+            sum_of_scale = begins ? of_scale : sum_of_scale + of_scale;
+            sum_of_shift = begins ? of_shift : sum_of_shift + of_shift;
+            if (task.normalization != BATCH) return;
+            of_scale /= float(rows), of_shift /= float(rows);
+            Vector factor = scale * at(layer.inverse.get() + unit);
+            for (int64_t r = 0; r < rows; ++r) {
+                int64_t here = r * layer.stride + unit;
+                Vector &delta = at(layer.delta.get() + here);
+                delta = factor * (delta - of_shift - at(layer.normalized.get() + here) * of_scale);
+            }
+        });
+        barrier.wait();
+        if (task.normalization == BATCH) return;
+        Share mine = share(thread, rows);
+        std::vector<float> scale(layer.outputs);
+        for (const Panel &panel : layer.panels)
+            for (int64_t i = 0; i < std::min(panel.width, layer.outputs - panel.column); ++i)
+                scale[panel.column + i] = layer.weights[layer.place(panel, layer.inputs + 1) + i];
+        for (int64_t r = mine.begin; r < mine.end; ++r) {
+            float *delta = layer.delta.get() + r * layer.stride, mean = 0, product = 0;
+            const float *normalized = layer.normalized.get() + r * layer.stride;
+#pragma omp simd reduction(+ : mean, product)
+            for (int64_t i = 0; i < layer.outputs; ++i) {
+                delta[i] *= scale[i];
+                mean += delta[i], product += delta[i] * normalized[i];
+            }
+            mean /= layer.outputs, product /= layer.outputs;
+            for (int64_t i = 0; i < layer.outputs; ++i)
+                delta[i] = layer.inverse[r] * (delta[i] - mean - normalized[i] * product);
+        }
+        barrier.wait();
     }
 
     // For some rows: the loss, the correct predictions, and the derivative of the loss with respect to the logits.
@@ -712,6 +841,11 @@ struct Training {
         for (int64_t l = 0; l <= top; ++l) {
             Layer &layer = layers[l];
             int64_t inputs = layer.inputs + 1;
+            if (layer.normalizes && ends)
+                share_vectors(thread, layer, [&](int64_t, int64_t place, int64_t to_biases) {
+                    for (int64_t from : {place, place + to_biases})
+                        Weights(layer, from).update(rule, at(layer.gradient.get() + from), 0);
+                });
             share_panels(thread, layer, quotient_up(inputs, ROWS), [&](const Panel &panel, Share tiles) {
                 for (int64_t input = tiles.begin * ROWS; input < std::min(tiles.end * ROWS, inputs); input += ROWS) {
                     int64_t place = layer.place(panel, input), count = std::min<int64_t>(ROWS, inputs - input);
@@ -730,7 +864,7 @@ struct Training {
     void update_clipped(int64_t thread, const Rule &rule) {
         for (int64_t l = 0; l <= top; ++l) {
             const Layer &layer = layers[l];
-            Share inputs = share(thread, layer.inputs + 1);
+            Share inputs = share(thread, layer.height);
             for (int64_t input = inputs.begin; input < inputs.end; ++input) {
                 double total = 0;
                 for (const Panel &panel : layer.panels) {
@@ -747,7 +881,7 @@ struct Training {
         float factor = std::min(1.0, task.gradient_clip / (std::sqrt(square) + 1e-6)); // as torch has it
         for (int64_t l = 0; l <= top; ++l) {
             const Layer &layer = layers[l];
-            Share inputs = share(thread, layer.inputs + 1);
+            Share inputs = share(thread, layer.height);
             for (const Panel &panel : layer.panels)
                 for (int64_t input = inputs.begin; input < inputs.end; ++input) {
                     Weights of(layer, layer.place(panel, input));
@@ -771,6 +905,7 @@ struct Training {
             share_panels(thread, layers[l], tiles,
                          [&](const Panel &panel, Share mine) { forward(l, panel, mine, rows); });
             barrier.wait();
+            if (layers[l].normalizes) normalize(thread, l, rows);
         }
         Share mine = share(thread, tiles);
         for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
@@ -784,7 +919,9 @@ struct Training {
                 backward(top, row, count, {0, quotient_up(layers[top].inputs, UNITS)});
         }
         barrier.wait();
-        for (int64_t l = top - 1; l > 0; --l) {
+        for (int64_t l = top - 1; l >= 0; --l) {
+            if (layers[l].normalizes) normalize_backward(thread, l, rows, from == 0);
+            if (l == 0) break;
             int64_t begin = mine.begin * ROWS, count = std::min(mine.end * ROWS, rows) - begin;
             if (layers[l].transposed)
                 backward_by_transposed(l, begin, count);

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ import torch
 from jaxtyping import Float, Int64
 from platformdirs import user_cache_path
 from torch import Tensor
+from torch.nn import BatchNorm1d, LayerNorm
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from mnist_mlp import files
@@ -26,6 +28,7 @@ from mnist_mlp.callbacks.averaging import Average
 from mnist_mlp.callbacks.lightning_internals import average_of
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import Chunk
+from mnist_mlp.mlp import MLP
 from mnist_mlp.runs import machine
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,10 @@ class Task(ctypes.Structure):
         ("dropout", ctypes.c_double),
         ("input_dropout", ctypes.c_double),
         ("noise", ctypes.c_double),
+        ("normalization", ctypes.c_int64),
+        ("normalization_epsilon", ctypes.c_double),
+        ("momentum", ctypes.c_double),
+        ("running", ctypes.POINTER(ctypes.c_void_p)),
         ("seed", ctypes.c_uint64),
         ("samples_before", ctypes.c_int64),
         ("images", ctypes.c_void_p),
@@ -112,7 +119,7 @@ class Kernel:
     sample in its epoch.
 
     Args:
-        classifier: its network, in float32, its label smoothing and its gradient clipping.
+        classifier: whose network is in float32.
         optimizer: of the network's parameters.
         average: of the network's weights, to be updated after each step.
 
@@ -127,8 +134,9 @@ class Kernel:
 
     def __init__(self, classifier: MNISTClassifier, optimizer: Optimizer, average: Average | None = None) -> None:
         model = classifier.hparams["model"]
-        if (normalization := model.get("normalization", "none")) != "none":
-            raise Unavailable(f"{normalization} normalization: not supported by the compiled kernel")
+        normalization = model.get("normalization", "none")
+        if normalization == "batch" and average:
+            raise Unavailable("batch normalization with weight averaging: not supported by the compiled kernel")
         self.kind = kind_of(optimizer)
         decays = optimizer.param_groups[0]["weight_decay"] != 0
         self.library = compiled(f"Decayed<{self.kind.name}>" if decays else self.kind.name)
@@ -138,7 +146,9 @@ class Kernel:
         self.regularization["label_smoothing"] = classifier.label_smoothing
         self.regularization["gradient_clip"] = classifier.gradient_clip or 0
         layers = classifier.network.linear_layers()
-        self.parameters = parameters_of(layers)
+        self.parameters = parameters_of(classifier.network)
+        self.normalization = ("none", "batch", "layer").index(normalization)  # in the order of kernel.cpp
+        self.normalizations = normalizations_of(classifier.network)
         self.sizes = torch.tensor([layers[0].in_features, *(layer.out_features for layer in layers)])
         places = [
             list(ACTIVATIONS).index(name) for name in one_per_layer(model.get("activation", "relu"), len(layers) - 1)
@@ -157,14 +167,16 @@ class Kernel:
         """
         (group,) = self.optimizer.param_groups
         states = [self._state(parameter) for parameter in self.parameters]
-        moments = [_pointers([state[name] for state in states]) for name in self.kind.moments]
+        moments = [_pointers([state.get(name) for state in states]) for name in self.kind.moments]
+        first: Any = next(iter(self.normalizations), None)
+        batches: list[Any] = [each for each in self.normalizations if isinstance(each, BatchNorm1d)]
         steps = len(rates)
         rate_of_each = torch.tensor(rates, dtype=torch.float64)
         losses, correct = torch.empty(steps, dtype=torch.float64), torch.empty(steps, dtype=torch.int64)
         beta_1, beta_2 = group.get("betas", (group.get("momentum", 0), group.get("alpha", 0)))
         decoupled = group.get("decoupled_weight_decay", False)
         average: Any = average_of(self.average) if self.average else None
-        averaged = parameters_of(average.module.network.linear_layers()) if average else None
+        averaged = parameters_of(average.module.network) if average else None
         task = Task(
             layers=len(self.sizes) - 1,
             sizes=self.sizes.data_ptr(),
@@ -183,6 +195,10 @@ class Kernel:
             averaged_before=int(average.n_averaged) if average else 0,
             steps_before=float(states[0].get("step", 0)),
             **self.regularization,
+            normalization=self.normalization,
+            normalization_epsilon=first.eps if first else 0,
+            momentum=first.momentum if batches else 0,
+            running=_pointers([values for each in batches for values in (each.running_mean, each.running_var)]),
             seed=torch.initial_seed() % 2**64,
             samples_before=chunk.before,
             images=chunk.records.images.data_ptr(),
@@ -198,20 +214,22 @@ class Kernel:
         if done < 0:
             raise MemoryError("not enough memory for a copy of the weights")
         for state in states:
-            if self.kind.counts_steps:
+            if "step" in state:
                 state["step"] += done
+        for each in batches:
+            each.num_batches_tracked += done
         if average:
             average.n_averaged += done
         return Steps(losses[:done], correct[:done])
 
     def threads(self, batch: int) -> int:
         """Return how many of torch's threads to use for a step of a batch of this size."""
-        parameters = sum(parameter.numel() for parameter in self.parameters)
+        parameters = sum(parameter.numel() for parameter in self.parameters if parameter is not None)
         return max(1, min(torch.get_num_threads(), work(parameters, batch) // WORK_OF_A_THREAD))
 
-    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
+    def _state(self, parameter: Tensor | None) -> dict[str, Tensor]:
         # The state that torch itself creates at the first step.
-        if not self.kind.moments:
+        if parameter is None or not self.kind.moments:
             return {}
         state = self.optimizer.state[parameter]
         if not state:
@@ -222,9 +240,15 @@ class Kernel:
         return state
 
 
-def parameters_of(layers: list[torch.nn.Linear]) -> list[torch.nn.Parameter]:
-    """List the weights and the biases of each layer."""
-    return [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+def normalizations_of(network: MLP) -> list[BatchNorm1d | LayerNorm]:
+    """List a network's normalizations: one for each hidden layer, or none."""
+    return [layer for layer in network.layers if isinstance(layer, (BatchNorm1d, LayerNorm))]
+
+
+def parameters_of(network: MLP) -> list[torch.nn.Parameter | None]:
+    """List for each layer its weights and biases, and those of its normalization or None."""
+    layers = zip_longest(network.linear_layers(), normalizations_of(network))
+    return [getattr(each, name, None) for pair in layers for each in pair for name in ("weight", "bias")]
 
 
 def work(parameters: int, batch: int) -> int:
@@ -325,5 +349,5 @@ def _load(path: Path) -> ctypes.CDLL:
     return library
 
 
-def _pointers(tensors: Sequence[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
-    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+def _pointers(tensors: Sequence[Tensor | None]) -> "ctypes.Array[ctypes.c_void_p]":
+    return (ctypes.c_void_p * len(tensors))(*(None if tensor is None else tensor.data_ptr() for tensor in tensors))
