@@ -128,6 +128,8 @@ def test_the_record_is_complete_and_of_this_kernel(script: Any, published: Any) 
     for instructions, parts in published.items():
         steps = parts["steps"]
         assert list(steps["seconds_a_step"]) == list(script.CONTENDERS)
-        assert steps["kernel"] == script.kernel(), f"{instructions}: python scripts/dev/benchmark.py measures it again"
+        assert steps["kernel"] == script.kernel(), (
+            f"{instructions}: python scripts/dev/benchmark.py --parts steps measures it again"
+        )
         for part in parts.values():
             assert not part["commit"].endswith("+"), "measured with changes that are in no commit"
