@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
 
 SCRIPT = ROOT / "scripts" / "dev" / "benchmark.py"
 DOCS = ROOT / "docs"
+NAMES = "here, lightning, lightning-tuned, torch, torch-compiled, keras, keras-tuned, jax"
 
 
 def benchmark(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -19,13 +21,17 @@ def benchmark(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_it_measures_this_project_and_the_peers_that_are_installed(tmp_path: Path) -> None:
     done = benchmark("--parts=steps", "--batches=10000", "--rounds=1", "--contenders=here,torch", f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))["steps"]
-    assert found["rounds"] == 1
+    record = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
+    ((instructions, parts),) = record.items()
+    found = parts["steps"]
+    assert found["hardware"].endswith(f" threads, {instructions}")
+    assert found["protocol"] == "the fastest of 3 passes of 5 steps, medians of 1 rounds"
     for name in ("here", "torch"):
         (seconds,) = found["seconds_a_step"][name]["10000"]
         assert 0 < seconds < 60
-    assert (tmp_path / "benchmark.md").read_text(encoding="utf-8") in done.stdout
-    assert "plain PyTorch" in done.stdout
+    page = (tmp_path / "benchmark.md").read_text(encoding="utf-8")
+    assert page.startswith("# Benchmark\n")
+    assert page.endswith(f"## {instructions}\n\n### Optimizer steps\n{done.stdout}")
 
 
 def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +50,7 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("argument", "line"),
     [
-        ("--contenders=jacks", "--contenders: jacks is none of here, lightning, torch, keras, jax; did you mean jax?"),
+        ("--contenders=jacks", f"--contenders: jacks is none of {NAMES}; did you mean jax?"),
         ("--batches=2", "--batches: 2 is none of 1, 25, 100, 10000; did you mean 25?"),
         ("--parts=", "--parts:  is none of start, steps, lab, logging"),
         ("--rounds=0", "--rounds: 0 is not a whole number of at least 1"),
@@ -56,34 +62,74 @@ def test_what_it_does_not_know_is_said_with_status_2(argument: str, line: str) -
     assert done.stderr == f"{line}\n"
 
 
-def test_the_row_of_keras_is_labelled_and_what_was_noted_stands_below_the_table(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(SCRIPT.parent)
     import benchmark
 
-    part = {
-        "seconds_a_step": {"here": {"100": [0.001]}, "keras": {"100": [0.005]}, "jax": {"100": [0.002]}},
-        "seconds_an_epoch_here": {"100": [0.6]},
-        "hardware": "A processor, 2 cores",
-        "versions": {"torch": "2.9.0"},
-        "rounds": 1,
-        "notes": ["Noted afterwards."],
-    }
-    lines = benchmark.table(part).splitlines()
-    label = "Keras on TensorFlow (the notebook's pipeline, one step per execution)"
-    assert lines[3] == f"| {label} | 5,000 (5.0 x) |"
-    assert lines[4] == "| JAX lax.scan | 2,000 (2.0 x) |"
-    assert lines[-3:] == ["A processor, 2 cores; torch 2.9.0; medians of 1 rounds.", "", "Noted afterwards."]
+    return benchmark
 
 
-def test_the_readme_shows_the_published_table() -> None:
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        from benchmark import LAYOUTS
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
-    published = json.loads((DOCS / "benchmark.json").read_text(encoding="utf-8"))
-    tables = [LAYOUTS[part](published[part]) for part in ("start", "steps", "lab", "logging")]
-    assert (DOCS / "benchmark.md").read_text(encoding="utf-8") == "\n\n".join(tables) + "\n"
-    assert LAYOUTS["steps"](published["steps"]) in (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.fixture
+def published() -> Any:
+    """The record of docs/benchmark.json: parts by instruction set."""
+    return json.loads((DOCS / "benchmark.json").read_text(encoding="utf-8"))
+
+
+MEASURED = {"hardware": "A processor", "versions": {"torch": "2.9.0"}, "commit": "0123abc", "protocol": "medians"}
+
+
+def test_a_ratio_is_that_of_the_figures_in_the_table(script: Any) -> None:
+    seconds = {"here": [43.4e-6, 43.4e-6, 1.0], "keras": [1405e-6, 1405e-6, 1e-6], "keras-tuned": [527e-6] * 3}
+    table = script.steps_table({**MEASURED, "seconds_a_step": {name: {"1": runs} for name, runs in seconds.items()}})
+    assert table.splitlines()[2:] == [
+        "| this project | 43 |",
+        f"| Keras, as in the notebook | 1,405 ({1405 / 43:.1f} x) |",
+        f"| Keras, tuned | 527 ({527 / 43:.1f} x) |",
+        "",
+        "A processor; torch 2.9.0; commit 0123abc; medians.",
+    ]
+
+
+def test_the_start_is_compared_with_import_torch_of_the_same_round(script: Any) -> None:
+    runs = {"import torch": (1, 2, 4), "the baseline": (3, 8, 8)}
+    commands = {name: [{"seconds": each, "megabytes": 9} for each in times] for name, times in runs.items()}
+    assert script.start_table({**MEASURED, "commands": commands}).splitlines()[:4] == [
+        "| from the start of the process to the end of | seconds | multiple of import torch | peak memory, MB |",
+        "|---|---:|---:|---:|",
+        "| import torch | 2.00 | 1.00 | 9 |",
+        "| the baseline | 8.00 | 3.00 | 9 |",
+    ]
+
+
+def test_logging_costs_what_the_pairs_differ_by(script: Any) -> None:
+    pairs = {"light": {"100": [[1.0, 1.1], [2.0, 2.2], [3.0, 3.3]]}}
+    assert script.logging_table({**MEASURED, "pairs": pairs}).splitlines()[2:4] == [
+        "| no logger | 2.00 |",
+        "| callbacks=light | +0.20 (+0.15 to +0.25) |",
+    ]
+
+
+def test_instruction_sets_have_sections_of_their_own(script: Any, published: Any) -> None:
+    page = script.page({"AVX512": published["AVX512"], "AVX2": {"steps": published["AVX512"]["steps"]}})
+    headings = [line for line in page.splitlines() if line.startswith("#")]
+    parts = ["### Start", "### Optimizer steps", "### The lab", "### Logging"]
+    assert headings == ["# Benchmark", "## AVX2", "### Optimizer steps", "## AVX512", *parts]
+    for contender in script.CONTENDERS.values():
+        assert f"\n- **{contender.title}**: " in page
+
+
+def test_the_published_pages_show_the_record(script: Any, published: Any) -> None:
+    assert (DOCS / "benchmark.md").read_text(encoding="utf-8") == script.page(published)
+    assert script.steps_table(published["AVX512"]["steps"]) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_record_is_complete_and_of_this_kernel(script: Any, published: Any) -> None:
+    for instructions, parts in published.items():
+        steps = parts["steps"]
+        assert list(steps["seconds_a_step"]) == list(script.CONTENDERS)
+        assert steps["kernel"] == script.kernel(), (
+            f"{instructions}: python scripts/dev/benchmark.py --parts steps measures it again"
+        )
+        for part in parts.values():
+            assert not part["commit"].endswith("+"), "measured with changes that are in no commit"

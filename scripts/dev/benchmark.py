@@ -3,26 +3,28 @@
     python scripts/dev/benchmark.py
     python scripts/dev/benchmark.py --parts steps --batches 1,100 --contenders here,jax --rounds 3
 
-Each contender has a process of its own, which warms up first; the processes take turns, so that other load on the
-machine affects all of them. Figures are medians over rounds; ratios are medians of the ratios within a round. JAX,
-Keras and TensorFlow come with `pip install -e .[bench]`; contenders that are not installed are skipped with a message.
-docs/benchmark.json keeps its figures for the parts that are not measured.
+Each contender has a process of its own; the processes take turns, so that other load on the machine affects all of
+them. JAX, Keras and TensorFlow come with `pip install -e .[bench]`; contenders that are not installed are skipped with
+a message. docs/benchmark.json has the figures by instruction set, and keeps those that are not measured.
 """
 
+import hashlib
 import importlib.util
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from importlib import metadata
+from inspect import getdoc
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from contenders import CONTENDERS, STEPS
+from contenders import CONTENDERS, PASSES, STEPS
 
 from mnist_mlp.cli.arguments import Parser, clean_exit, path, some_of, whole_number
 from mnist_mlp.runs import machine
@@ -30,9 +32,21 @@ from mnist_mlp.runs import machine
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, str(ROOT / "train.py"), "trainer=cpu"]
 PARTS = ("start", "steps", "lab", "logging")
-LABELS = {"keras": "the notebook's pipeline, one step per execution"}
-"""Remarks on contenders, beside their titles."""
 PACKAGES = ("torch", "lightning", "jax", "optax", "keras", "tensorflow-cpu")
+PAIRS = 4
+"""Pairs of runs, without and with logging, in a round."""
+ABOUT = f"""# Benchmark
+
+`python scripts/dev/benchmark.py` measures these figures and writes this page. Below each table stand the processor, its
+instruction set, the threads, the versions, the commit and the protocol. Everything in a table takes turns within a
+round. [Performance](performance.md) says how the speed is reached.
+
+The optimizer steps are those of the baseline network. Each row takes the same steps: in every round, {PASSES} passes
+after one that warms up, of which the fastest counts. Validation, checkpoints and compilation are not part of a pass.
+This project, Lightning and Keras also count the training accuracy; PyTorch and JAX do not. Figures are medians over
+rounds. In brackets: the figure divided by this project's, both as they stand in the table.
+
+"""
 
 
 class Process:
@@ -40,24 +54,26 @@ class Process:
 
     def __init__(self, name: str, data: Path) -> None:
         self.name = name
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("contenders.py")), name, str(data)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
+        self.errors = data.with_name(f"{name}.txt")
+        with self.errors.open("w", encoding="utf-8") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("contenders.py")), name, str(data)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                encoding="utf-8",
+            )
 
-    def measure(self, batch: int) -> dict[str, float]:
-        """Let the contender measure an optimizer step; return its answer, with the seconds."""
+    def measure(self, batch: int) -> float:
+        """Let the contender measure; return the seconds of an optimizer step."""
         assert self.process.stdin
         assert self.process.stdout
-        assert self.process.stderr
         try:
             print(batch, file=self.process.stdin, flush=True)
-            return dict(json.loads(self.process.stdout.readline()))
+            return float(json.loads(self.process.stdout.readline()))
         except (OSError, ValueError):
-            errors = self.process.stderr.read().strip().splitlines()
+            self.process.wait()
+            errors = self.errors.read_text(encoding="utf-8").strip().splitlines()
             sys.exit(f"benchmark: {self.name} failed: {errors[-1] if errors else 'without a message'}")
 
     def end(self) -> None:
@@ -73,7 +89,6 @@ def measure_steps(names: list[str], batches: list[int], rounds: int) -> dict[str
     from mnist_mlp import mnist
 
     steps: dict[str, dict[str, list[float]]] = {name: {str(batch): [] for batch in batches} for name in names}
-    epochs: dict[str, list[float]] = {str(batch): [] for batch in batches}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "mnist.npz"
         records = mnist.load(mnist.default_directory(), train=True)
@@ -82,45 +97,46 @@ def measure_steps(names: list[str], batches: list[int], rounds: int) -> dict[str
         for number in range(1, rounds + 1):
             for batch in batches:
                 for process in processes:
-                    answer = process.measure(batch)
-                    steps[process.name][str(batch)].append(answer["seconds"])
-                    if "epoch_seconds" in answer:
-                        epochs[str(batch)].append(answer["epoch_seconds"])
-                    progress(
-                        f"round {number}, batch {batch:,}, {process.name}: {answer['seconds'] * 1e6:,.1f} microseconds"
-                    )
+                    seconds = process.measure(batch)
+                    steps[process.name][str(batch)].append(seconds)
+                    progress(f"round {number}, batch {batch:,}, {process.name}: {seconds * 1e6:,.1f} microseconds")
         for process in processes:
             process.end()
-    return {"seconds_a_step": steps, "seconds_an_epoch_here": epochs}
+    passes = f"the fastest of {PASSES} passes of " + ", ".join(f"{STEPS[batch]:,}" for batch in batches)
+    return {"protocol": f"{passes} steps, medians of {rounds} rounds", "seconds_a_step": steps}
 
 
-def table(part: dict[str, Any]) -> str:
+def steps_table(part: dict[str, Any]) -> str:
     """Format the times of the steps as a Markdown table."""
-    steps, epochs = part["seconds_a_step"], part["seconds_an_epoch_here"]
-    batches = list(epochs)
+    shown = {
+        name: {batch: round(1e6 * statistics.median(seconds)) for batch, seconds in batches.items()}
+        for name, batches in part["seconds_a_step"].items()
+    }
+    batches = list(next(iter(shown.values())))
     lines = [
         "| microseconds an optimizer step | " + " | ".join(f"batch {int(batch):,}" for batch in batches) + " |",
         "|---|" + "---:|" * len(batches),
     ]
-    for name, seconds in steps.items():
-        cells = [f"{1e6 * statistics.median(seconds[batch]):,.0f}" for batch in batches]
-        if name != "here" and "here" in steps:
-            pairs = [zip(seconds[batch], steps["here"][batch], strict=True) for batch in batches]
-            ratios = [statistics.median(theirs / ours for theirs, ours in rounds) for rounds in pairs]
+    for name, figures in shown.items():
+        cells = [f"{figures[batch]:,}" for batch in batches]
+        if name != "here" and "here" in shown:
+            ratios = [figures[batch] / shown["here"][batch] for batch in batches]
             cells = [f"{cell} ({ratio:.1f} x)" for cell, ratio in zip(cells, ratios, strict=True)]
-        title = f"{CONTENDERS[name].title} ({LABELS[name]})" if name in LABELS else CONTENDERS[name].title
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    if "here" in steps:
-        cells = [f"{statistics.median(epochs[batch]):.2f} s" for batch in batches]
-        lines.append("| *a whole epoch here, validation included* | " + " | ".join(cells) + " |")
+        lines.append(f"| {CONTENDERS[name].title} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", described(part)])
 
 
+def rows_explained() -> str:
+    """Say what each row of the steps' table is."""
+    return "\n".join(
+        f"- **{contender.title}**: {' '.join((getdoc(contender) or '').split())}" for contender in CONTENDERS.values()
+    )
+
+
 def described(part: dict[str, Any]) -> str:
-    """Return a line on the hardware, the versions and the rounds of a part, and then the notes in its record."""
+    """Return a line on how a part was measured, on what, and with what."""
     versions = ", ".join(f"{package} {version}" for package, version in part["versions"].items())
-    measured = f"{part['hardware']}; {versions}; medians of {part['rounds']} rounds."
-    return "\n\n".join([measured, *part.get("notes", [])])
+    return f"{part['hardware']}; {versions}; commit {part['commit']}; {part['protocol']}."
 
 
 def timed(command: list[str], until: str | None = None) -> dict[str, float]:
@@ -143,32 +159,50 @@ def timed(command: list[str], until: str | None = None) -> dict[str, float]:
     }
 
 
+FIRST_EPOCH = "first epoch, less that epoch's own seconds"
+
+
 def measure_start(rounds: int) -> dict[str, Any]:
     """Time what comes before the first optimizer step, and what memory a run takes."""
     measured: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         run = [*TRAIN, "overwrite=true", f"runs_dir={folder}"]
         commands: dict[str, tuple[list[str], str | None]] = {
+            "import torch": ([sys.executable, "-c", "import torch"], None),
             "import hydra": ([sys.executable, "-c", "import hydra"], None),
             "train.py --help": ([*TRAIN, "--help"], None),
             "import torch, lightning": ([sys.executable, "-c", "import torch, lightning"], None),
             "first optimizer step, and its validation": ([*run, "epochs=1", "data.steps_per_epoch=1"], " 1/1 "),
+            FIRST_EPOCH: (run, " 1/5 "),
             "the baseline": (run, None),
         }
         for number in range(1, rounds + 1):
             for name, (command, until) in commands.items():
-                measured.setdefault(name, []).append(timed(command, until))
-                progress(f"round {number}, {name}: {measured[name][-1]['seconds']:.2f} s")
-    return {"commands": measured}
+                taken = timed(command, until)
+                if name == FIRST_EPOCH:
+                    (result,) = Path(folder).glob("baseline-*/seed0/result.json")
+                    taken["seconds"] -= json.loads(result.read_text(encoding="utf-8"))["epochs"][0]["seconds"]
+                measured.setdefault(name, []).append(taken)
+                progress(f"round {number}, {name}: {taken['seconds']:.2f} s")
+    return {
+        "protocol": f"medians of {rounds} rounds; multiples are medians of those within a round",
+        "commands": measured,
+    }
 
 
 def start_table(part: dict[str, Any]) -> str:
-    """Format the times of the start as a Markdown table."""
-    lines = ["| from the start of the process to the end of | seconds | peak memory, MB |", "|---|---:|---:|"]
+    """Format the times of the start as a Markdown table, as multiples of the first command's, too."""
+    (first, reference), *_ = part["commands"].items()
+    lines = [
+        f"| from the start of the process to the end of | seconds | multiple of {first} | peak memory, MB |",
+        "|---|---:|---:|---:|",
+    ]
     for name, measured in part["commands"].items():
         seconds = statistics.median(each["seconds"] for each in measured)
+        pairs = zip(measured, reference, strict=True)
+        multiple = statistics.median(each["seconds"] / other["seconds"] for each, other in pairs)
         megabytes = statistics.median(each["megabytes"] for each in measured)
-        lines.append(f"| {name} | {seconds:.2f} | {megabytes:,.0f} |")
+        lines.append(f"| {name} | {seconds:.2f} | {multiple:.2f} | {megabytes:,.0f} |")
     return "\n".join([*lines, "", described(part)])
 
 
@@ -181,7 +215,7 @@ def measure_lab(rounds: int) -> dict[str, Any]:
                 command = [*TRAIN, f"question={question}", "seed=0", f"runs_dir={folder}"]
                 seconds.setdefault(question, []).append(timed(command)["seconds"])
                 progress(f"{question}: {seconds[question][-1]:.1f} s")
-    return {"seconds": seconds}
+    return {"protocol": f"medians of {rounds} rounds", "seconds": seconds}
 
 
 def lab_table(part: dict[str, Any]) -> str:
@@ -201,53 +235,74 @@ def lab_table(part: dict[str, Any]) -> str:
     )
 
 
-LOGGING = {
-    "no logger": ["logger=none", "callbacks=none"],
-    **{f"callbacks={option}": [f"callbacks={option}"] for option in ("light", "default", "full")},
-}
+LOGGING = ("light", "default", "full")
 
 
 def measure_logging(rounds: int) -> dict[str, Any]:
-    """Time complete runs of the baseline network, tests included, in turns in a single process that is warmed up."""
+    """Time complete runs of the baseline network, tests included, in pairs in a single process that is warmed up."""
     from mnist_mlp.cli.train import training_function
     from mnist_mlp.config.compose import compose_run, composing
 
     train = training_function()
-    seconds_a_run: dict[str, dict[str, list[float]]] = {name: {} for name in LOGGING}
+    pairs: dict[str, dict[str, list[list[float]]]] = {option: {"100": [], "10000": []} for option in LOGGING}
     with tempfile.TemporaryDirectory() as folder, composing():
-        for number in range(rounds + 1):
-            for batch, (name, overrides) in product(("100", "10000"), LOGGING.items()):
-                job = ["trainer=cpu", f"batch={batch}", f"runs_dir={folder}", "overwrite=true", *overrides]
-                config = compose_run(job)
-                started = time.perf_counter()
-                train(config, show=False)
-                seconds = time.perf_counter() - started
-                if number:  # the first round warms up
-                    seconds_a_run[name].setdefault(batch, []).append(seconds)
-                    progress(f"round {number}, batch {batch}, {name}: {seconds:.3f} s")
-    return {"seconds_a_run": seconds_a_run}
+
+        def timed_run(batch: str, *overrides: str) -> float:
+            job = ["trainer=cpu", f"batch={batch}", f"runs_dir={folder}", "overwrite=true", *overrides]
+            config = compose_run(job)
+            started = time.perf_counter()
+            train(config, show=False)
+            return time.perf_counter() - started
+
+        for number in range(PAIRS * rounds + 1):
+            for batch, option in product(("100", "10000"), LOGGING):
+                without = timed_run(batch, "logger=none", "callbacks=none")
+                logged = timed_run(batch, f"callbacks={option}")
+                if number:  # the first pair warms up
+                    pairs[option][batch].append([without, logged])
+                    progress(f"pair {number}, batch {batch}, {option}: {without:.3f} s, {logged:.3f} s")
+    quartiles = "medians of the differences within a pair, and their quartiles"
+    return {"protocol": f"{PAIRS * rounds} pairs of runs without and with it; {quartiles}", "pairs": pairs}
 
 
 def logging_table(part: dict[str, Any]) -> str:
     """Format the cost of logging as a Markdown table."""
-    (nothing, without), *others = part["seconds_a_run"].items()
-    titles = [f"batch {int(batch):,}" for batch in without]
-    lines = [f"| seconds a run of five epochs | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
-    lines.append(
-        f"| {nothing} | " + " | ".join(f"{statistics.median(seconds):.2f}" for seconds in without.values()) + " |"
-    )
-    for name, runs in others:
+    pairs = part["pairs"]
+    batches = list(next(iter(pairs.values())))
+    lines = [
+        "| seconds a run of five epochs | " + " | ".join(f"batch {int(batch):,}" for batch in batches) + " |",
+        "|---|" + "---:|" * len(batches),
+    ]
+    without = [statistics.median(first for runs in pairs.values() for first, _ in runs[batch]) for batch in batches]
+    lines.append("| no logger | " + " | ".join(f"{seconds:.2f}" for seconds in without) + " |")
+    for option, runs in pairs.items():
         cells = []
-        for batch, seconds in runs.items():
-            more = [ours - theirs for ours, theirs in zip(seconds, without[batch], strict=True)]
-            share = [ours / theirs - 1 for ours, theirs in zip(seconds, without[batch], strict=True)]
-            cells.append(f"{statistics.median(more):+.2f} ({statistics.median(share):+.0%})")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        for batch in batches:
+            more = [logged - first for first, logged in runs[batch]]
+            low, middle, high = statistics.quantiles(more, n=4, method="inclusive")
+            cells.append(f"{middle:+.2f} ({low:+.2f} to {high:+.2f})")
+        lines.append(f"| callbacks={option} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", described(part)])
 
 
-LAYOUTS = {"start": start_table, "steps": table, "lab": lab_table, "logging": logging_table}
+LAYOUTS = {"start": start_table, "steps": steps_table, "lab": lab_table, "logging": logging_table}
+HEADINGS = {"start": "Start", "steps": "Optimizer steps", "lab": "The lab", "logging": "Logging"}
 MEASURES = {"start": measure_start, "lab": measure_lab, "logging": measure_logging}
+
+
+def page(record: dict[str, Any]) -> str:
+    """Format docs/benchmark.md: a section for each instruction set."""
+    sections = []
+    for instructions, parts in sorted(record.items()):
+        sections.append(f"## {instructions}")
+        sections += [f"### {HEADINGS[part]}\n\n{LAYOUTS[part](parts[part])}" for part in PARTS if part in parts]
+    return f"{ABOUT}{rows_explained()}\n\n" + "\n\n".join(sections) + "\n"
+
+
+def kernel() -> str:
+    """Hash the compiled kernel's source without its comments: the figures are measured again when it changes."""
+    code = re.sub(r"//.*", "", (ROOT / "mnist_mlp" / "fast" / "kernel.cpp").read_text(encoding="utf-8"))
+    return hashlib.sha256(" ".join(code.split()).encode()).hexdigest()[:12]
 
 
 def progress(line: str) -> None:
@@ -274,6 +329,13 @@ def versions() -> dict[str, str]:
     return installed_versions
 
 
+def instructions_and_threads() -> tuple[str, str]:
+    """Ask torch, in another process: imports would count as memory of the processes that are measured."""
+    code = "import torch; print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())"
+    instructions, threads = subprocess.check_output([sys.executable, "-c", code], encoding="utf-8").split()
+    return instructions, threads
+
+
 def main() -> None:
     """Parse the command line, measure, print the tables and write the record."""
     batches, names = tuple(map(str, STEPS)), tuple(CONTENDERS)
@@ -286,23 +348,25 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = arguments.out / "benchmark.json"
-    parts: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    measured: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    instructions, threads = instructions_and_threads()
+    parts = measured.setdefault(instructions, {})
     measured_on = {
-        "hardware": f"{machine.processor()}, {os.cpu_count()} cores",
+        "hardware": f"{machine.processor()}, {os.cpu_count()} cores, {threads} threads, {instructions}",
         "versions": versions(),
-        "rounds": arguments.rounds,
+        "commit": machine.commit(),
+        "kernel": kernel(),
     }
     for part in (part for part in PARTS if part in arguments.parts):  # start first, while this process is small
         if part == "steps":
             contenders = [name for name in arguments.contenders if installed(name)]
-            measured = measure_steps(contenders, [int(batch) for batch in arguments.batches], arguments.rounds)
+            figures = measure_steps(contenders, [int(batch) for batch in arguments.batches], arguments.rounds)
         else:
-            measured = MEASURES[part](arguments.rounds)
-        parts[part] = {**measured_on, **measured}
+            figures = MEASURES[part](arguments.rounds)
+        parts[part] = {**measured_on, **figures}
         print(f"\n{LAYOUTS[part](parts[part])}", flush=True)
-    record.write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
-    tables = [LAYOUTS[part](parts[part]) for part in PARTS if part in parts]
-    record.with_suffix(".md").write_text("\n\n".join(tables) + "\n", encoding="utf-8")
+    record.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    record.with_suffix(".md").write_text(page(measured), encoding="utf-8")
 
 
 if __name__ == "__main__":
