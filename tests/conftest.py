@@ -1,6 +1,7 @@
 """What the tests share: a cache of the unpacked data, and a command line run in this process."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,6 +21,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # each core has a worker of its own
 settings.register_profile("sample", max_examples=15, derandomize=True)
 settings.register_profile("night", max_examples=2_500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sample"))
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 start.prepare()  # as every command does
 

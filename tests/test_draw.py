@@ -55,6 +55,7 @@ def served(runs: Path) -> Iterator[int]:
     said = server.stdout.readline()
     found = re.fullmatch(ADDRESS, said)
     assert found, server.stderr.read()
+    assert ask(int(found[1]), "/")[0] == 200  # it serves: an import might not pass on a Ctrl-C that interrupts it
     yield int(found[1])
     server.send_signal(signal.SIGINT)
     assert server.wait(10) == 0
@@ -64,7 +65,7 @@ def served(runs: Path) -> Iterator[int]:
 
 
 def ask(port: int, path: str, method: str = "GET", body: bytes = b"", host: str | None = None) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, body=body, headers={} if host is None else {"Host": host})
     response = connection.getresponse()
     found = response.status, response.read()
