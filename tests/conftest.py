@@ -1,11 +1,15 @@
-"""What the tests share: a cache of the unpacked data, and a command line run in this process."""
+"""What the tests share: a cache of the unpacked data, and command lines run in this process."""
 
+import contextlib
+import io
 import os
+import runpy
 import signal
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -44,5 +48,30 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., in
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0
+
+    return run
+
+
+class Done(NamedTuple):
+    """What is left of a command that has ended, as of a process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run one of scripts/ in this process."""
+
+    def run(name: str, *arguments: object) -> Done:
+        path, status = str(ROOT / "scripts" / name), 0
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as stop:
+                status = int(stop.code or 0)
+        return Done(status, out.getvalue(), err.getvalue())
 
     return run
