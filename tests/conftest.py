@@ -3,17 +3,20 @@
 import contextlib
 import io
 import os
+import re
 import runpy
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
 
+from mnist_mlp.config import compose
 from mnist_mlp.fast import start
 
 # One cache for all workers of a test session, apart from the user's own; set before anything asks for it.
@@ -34,6 +37,24 @@ start.prepare()  # as every command does
 ROOT = Path(__file__).parents[1]
 SHORT = ["data.steps_per_epoch=2", "epochs=1", "trainer=cpu"]
 """Overrides that make any run take a moment."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compositions_of_our_own_files() -> Iterator[None]:
+    """Keep them from one command to the next: a command composes for a third of its time, and these files stay."""
+    of_a_command = compose._compose
+    kept = lru_cache(maxsize=128)(lambda directory, *composed: of_a_command.__wrapped__(*composed))
+
+    def composed(overrides: tuple[str, ...], run_mode: Any) -> Any:
+        own = all(source.provider != "command-line" for source in compose.loader().get_sources())
+        if own and not any(re.match("runs_dir|.*searchpath", text) for text in overrides):
+            return kept(os.getcwd(), overrides, run_mode)
+        return of_a_command(overrides, run_mode)
+
+    composed.cache_clear = of_a_command.cache_clear  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "_compose", composed)
+        yield
 
 
 @pytest.fixture
