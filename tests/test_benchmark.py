@@ -20,6 +20,7 @@ def benchmark(script: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> C
     return partial(script, "dev/benchmark.py")
 
 
+@pytest.mark.slow
 def test_it_measures_this_project_and_the_peers_that_are_installed(
     benchmark: Callable[..., Done], tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return faults.finished(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kill", "disk", "damage"])
 def test_a_broken_sweep_loses_nothing_and_ends_as_an_undisturbed_one(
     name: str, undisturbed: dict[str, Any], tmp_path: Path

@@ -161,6 +161,7 @@ def test_trials_of_any_length_are_compared_by_the_tenths_that_are_done(
     assert list(found.done[0].intermediate_values) == tenths
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_goes_on(script: Script, tmp_path: Path) -> None:
     path = write(tmp_path, SPACE.replace("steps_per_epoch=3", "steps_per_epoch=100").replace("high: 2", "high: 8"))
     line = [sys.executable, str(ROOT / "scripts" / "search.py"), str(path), "--runs-dir", str(tmp_path / "runs")]
