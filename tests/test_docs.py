@@ -104,7 +104,7 @@ def test_every_training_command_runs(command: Callable[..., int], line: str) -> 
     asks = "--help" in line or "--cfg" in line
     one_seed = ["seed=0"] if "question=" in line else []
     short = [] if asks else [override for override in [*SHORT, *one_seed] if override.split("=")[0] not in line]
-    assert command(*shlex.split(line)[2:], *short) == 0
+    assert command(*shlex.split(line.replace("range(10)", "range(1)"))[2:], *short) == 0
 
 
 def status_of(main: Callable[[], None]) -> int:

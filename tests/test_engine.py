@@ -392,7 +392,7 @@ def test_where_pytorch_takes_the_steps_a_run_repeats_to_the_bit_with_the_same_nu
 ) -> None:
     found = []
     for _ in range(2):
-        line = ["epochs=1", "data.steps_per_epoch=20", "trainer=cpu", "trainer.threads=2", "overwrite=true"]
+        line = ["epochs=1", "data.steps_per_epoch=5", "trainer=cpu", "trainer.threads=2", "overwrite=true"]
         assert command(*line, *overrides) == 0
         found.append(weights(tmp_path / "runs"))
     assert all(torch.equal(found[0][name], values) for name, values in found[1].items())

@@ -136,6 +136,7 @@ def test_a_python_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert done.stderr.startswith("no-python is not installed: install Python 3.11 or newer")
 
 
+@pytest.mark.slow
 def test_an_installation_that_fails_says_what_to_do(tmp_path: Path) -> None:
     scripts = copy_of_the_scripts(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'broken'\n", encoding="utf-8")
