@@ -184,7 +184,6 @@ def test_a_run_goes_on_to_the_same_end_whatever_became_of_its_logs_and_config_ya
     assert shown == usual
 
 
-@pytest.mark.slow
 @given(st.data())
 @WHOLE_COMMANDS
 def test_what_is_finished_is_reported_loaded_and_left_alone_whatever_became_of_its_logs_and_config_yaml(
@@ -214,7 +213,6 @@ def test_tensorboard_shows_the_other_runs_as_they_are_and_of_a_damaged_one_a_par
     assert all(set(points) <= set(whole[tag]) for tag, points in left.items())
 
 
-@pytest.mark.slow
 @given(st.data())
 @WHOLE_COMMANDS
 def test_a_report_is_without_a_damaged_record_and_names_it(made: Made, data: st.DataObject) -> None:

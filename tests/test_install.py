@@ -27,7 +27,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_the_wheel_holds_the_configuration_the_data_and_the_licences(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for path in (ROOT / "conf").rglob("*.yaml"):
@@ -96,7 +95,6 @@ def test_the_installed_command_answers_a_question(installed: Callable[..., str])
     assert "12 jobs: " in installed("question=q01", "seed=0,1", *SHORT)
 
 
-@pytest.mark.slow
 def test_the_installed_command_says_what_there_is(installed: Callable[..., str]) -> None:
     printed = installed("--help")
     assert "    mnist-mlp model=deep5 batch=1 " in printed

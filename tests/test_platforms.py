@@ -63,6 +63,7 @@ def test_every_script_runs_without_docstrings_and_asserts(command: Command, tmp_
     assert (tmp_path / "a.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_every_command_works_in_a_locale_of_ascii_and_names_the_encoding_of_its_files(tmp_path: Path) -> None:
     space = tmp_path / "small.yaml"
     space.write_text(
