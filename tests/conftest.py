@@ -1,14 +1,22 @@
-"""What the tests share: a cache of the unpacked data, and a command line run in this process."""
+"""What the tests share: a cache of the unpacked data, and command lines run in this process."""
 
+import contextlib
+import io
 import os
+import re
+import runpy
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
 
+from mnist_mlp.config import compose
 from mnist_mlp.fast import start
 
 # One cache for all workers of a test session, apart from the user's own; set before anything asks for it.
@@ -21,11 +29,32 @@ settings.register_profile("sample", max_examples=15, derandomize=True)
 settings.register_profile("night", max_examples=2_500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sample"))
 
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 start.prepare()  # as every command does
 
 ROOT = Path(__file__).parents[1]
 SHORT = ["data.steps_per_epoch=2", "epochs=1", "trainer=cpu"]
 """Overrides that make any run take a moment."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compositions_of_our_own_files() -> Iterator[None]:
+    """Keep them from one command to the next: a command composes for a third of its time, and these files stay."""
+    of_a_command = compose._compose
+    kept = lru_cache(maxsize=128)(lambda directory, *composed: of_a_command.__wrapped__(*composed))
+
+    def composed(overrides: tuple[str, ...], run_mode: Any) -> Any:
+        own = all(source.provider != "command-line" for source in compose.loader().get_sources())
+        if own and not any(re.match("runs_dir|.*searchpath", text) for text in overrides):
+            return kept(os.getcwd(), overrides, run_mode)
+        return of_a_command(overrides, run_mode)
+
+    composed.cache_clear = of_a_command.cache_clear  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "_compose", composed)
+        yield
 
 
 @pytest.fixture
@@ -40,5 +69,30 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., in
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0
+
+    return run
+
+
+class Done(NamedTuple):
+    """What is left of a command that has ended, as of a process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run one of scripts/ in this process."""
+
+    def run(name: str, *arguments: object) -> Done:
+        path, status = str(ROOT / "scripts" / name), 0
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as stop:
+                status = int(stop.code or 0)
+        return Done(status, out.getvalue(), err.getvalue())
 
     return run

@@ -1,24 +1,31 @@
 """The benchmark measures, skips what is not installed, and its table is the README's."""
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Done
 
 SCRIPT = ROOT / "scripts" / "dev" / "benchmark.py"
 DOCS = ROOT / "docs"
 NAMES = "here, lightning, lightning-tuned, torch, torch-compiled, keras, keras-tuned, jax"
 
 
-def benchmark(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, encoding="utf-8")
+@pytest.fixture
+def benchmark(script: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run the script in this process."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    return partial(script, "dev/benchmark.py")
 
 
-def test_it_measures_this_project_and_the_peers_that_are_installed(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_it_measures_this_project_and_the_peers_that_are_installed(
+    benchmark: Callable[..., Done], tmp_path: Path
+) -> None:
     done = benchmark("--parts=steps", "--batches=10000", "--rounds=1", "--contenders=here,torch", f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
@@ -56,7 +63,7 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch: pytest.Mon
         ("--rounds=0", "--rounds: 0 is not a whole number of at least 1"),
     ],
 )
-def test_what_it_does_not_know_is_said_with_status_2(argument: str, line: str) -> None:
+def test_what_it_does_not_know_is_said_with_status_2(benchmark: Callable[..., Done], argument: str, line: str) -> None:
     done = benchmark(argument)
     assert done.returncode == 2
     assert done.stderr == f"{line}\n"

@@ -37,7 +37,7 @@ USED = (RECORD, "last.ckpt", "best.ckpt")
 """The files that a run is taken up from; all others are for people and TensorBoard."""
 
 WHOLE_COMMANDS = settings(deadline=None, max_examples=settings().max_examples // 3)
-"""Of the tests that run them, an example takes a second."""
+"""Of the tests that run them, an example takes seconds."""
 
 
 class Made:
@@ -167,6 +167,7 @@ def curves(runs: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     }
 
 
+@pytest.mark.slow
 @given(st.data())
 @WHOLE_COMMANDS
 def test_a_run_goes_on_to_the_same_end_whatever_became_of_its_logs_and_config_yaml(
@@ -232,6 +233,7 @@ def test_a_report_is_without_a_damaged_record_and_names_it(made: Made, data: st.
         assert (said, len(table)) == ("", len(made.table))
 
 
+@pytest.mark.slow
 @given(st.data())
 @WHOLE_COMMANDS
 def test_a_run_with_a_damaged_record_is_trained_to_the_same_end_again(made: Made, data: st.DataObject) -> None:

@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Done
+
+Script = Callable[..., Done]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 ADDRESS = r"http://127\.0\.0\.1:(\d+)/ \(press Ctrl-C to stop\)\n"
@@ -55,6 +57,7 @@ def served(runs: Path) -> Iterator[int]:
     said = server.stdout.readline()
     found = re.fullmatch(ADDRESS, said)
     assert found, server.stderr.read()
+    assert ask(int(found[1]), "/")[0] == 200  # it serves: an import might not pass on a Ctrl-C that interrupts it
     yield int(found[1])
     server.send_signal(signal.SIGINT)
     assert server.wait(10) == 0
@@ -64,7 +67,7 @@ def served(runs: Path) -> Iterator[int]:
 
 
 def ask(port: int, path: str, method: str = "GET", body: bytes = b"", host: str | None = None) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, body=body, headers={} if host is None else {"Host": host})
     response = connection.getresponse()
     found = response.status, response.read()
@@ -168,28 +171,28 @@ def test_it_listens_on_one_loopback_address_alone(served: int) -> None:
         socket.create_connection(("127.0.0.2", served), timeout=5)
 
 
-def test_a_taken_port_is_told_in_one_line(served: int, runs: Path) -> None:
-    _, errors = (started := draw(next(runs.glob("*/seed0")), "--port", served)).communicate(timeout=60)
-    assert started.returncode == 2
-    assert errors == f"--port: {served} is not available (Address already in use); --port 0 chooses a free one\n"
+def test_a_taken_port_is_told_in_one_line(served: int, runs: Path, script: Script) -> None:
+    done = script("draw.py", next(runs.glob("*/seed0")), "--port", served)
+    assert done.returncode == 2
+    assert done.stderr == f"--port: {served} is not available (Address already in use); --port 0 chooses a free one\n"
 
 
-def test_what_is_wrong_with_the_command_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_command_is_told_in_one_line(script: Script, tmp_path: Path) -> None:
     for arguments, line in {
         ("best", "--port", "70000"): "--port: 70000 is not a whole number from 0 to 65535\n",
         ("best", "--prot", "1"): "--prot: there is no such option; did you mean --port?\n",
     }.items():
-        printed, errors = (started := draw(*arguments)).communicate(timeout=60)
-        assert (started.returncode, printed, errors) == (2, "", line)
-    _, errors = (started := draw("best", "--port", "0", "--runs-dir", str(tmp_path))).communicate(timeout=60)
-    assert (started.returncode, errors) == (2, f"best: there is no finished run in {tmp_path}\n")
+        assert script("draw.py", *arguments) == (2, "", line)
+    done = script("draw.py", "best", "--port", 0, "--runs-dir", tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"best: there is no finished run in {tmp_path}\n")
 
 
-def test_a_missing_extra_is_told_in_one_line() -> None:
-    started = draw("best", "--port", 0, code="sys.modules['werkzeug'] = None")
-    _, errors = started.communicate(timeout=60)
-    assert started.returncode == 2
-    assert errors == "werkzeug is not installed: pip install 'mnist-mlp[draw]'\n"
+def test_a_missing_extra_is_told_in_one_line(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("werkzeug", "werkzeug.serving"):
+        monkeypatch.setitem(sys.modules, name, None)
+    done = script("draw.py", "best", "--port", 0)
+    assert done.returncode == 2
+    assert done.stderr == "werkzeug is not installed: pip install 'mnist-mlp[draw]'\n"
 
 
 def test_the_address_is_shown_at_once_before_anything_is_loaded() -> None:

@@ -88,15 +88,15 @@ def root_mean_square(difference: torch.Tensor) -> float:
     ("optimizer", "activation"),
     [(optimizer, "relu") for optimizer in OPTIMIZERS] + [("adam", activation) for activation in ACTIVATIONS][1:],
 )
-def test_after_500_steps_all_ways_are_as_near_to_double_precision(
+def test_after_200_steps_all_ways_are_as_near_to_double_precision(
     optimizer: str, activation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configured = shipped(optimizer)
     trained = {}
     for way in ("double", "plain", "eager", "kernel"):
         model = classifier(way, configured, activation)
-        trainer, losses = fit(model, way, monkeypatch, steps=500)
-        assert trainer.global_step == len(losses) == 500
+        trainer, losses = fit(model, way, monkeypatch, steps=200)
+        assert trainer.global_step == len(losses) == 200
         trained[way] = (losses, flat(model))
     for exact, plain, eager, compiled in zip(*trained.values(), strict=True):
         rounding = root_mean_square(plain - exact)
@@ -392,7 +392,7 @@ def test_where_pytorch_takes_the_steps_a_run_repeats_to_the_bit_with_the_same_nu
 ) -> None:
     found = []
     for _ in range(2):
-        line = ["epochs=1", "data.steps_per_epoch=20", "trainer=cpu", "trainer.threads=2", "overwrite=true"]
+        line = ["epochs=1", "data.steps_per_epoch=5", "trainer=cpu", "trainer.threads=2", "overwrite=true"]
         assert command(*line, *overrides) == 0
         found.append(weights(tmp_path / "runs"))
     assert all(torch.equal(found[0][name], values) for name, values in found[1].items())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SHORT
+from conftest import ROOT, SHORT, Done
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.pytorch.utilities import rank_zero_only
 from test_training import results
@@ -255,19 +255,19 @@ def test_a_long_label_is_cut_to_what_a_file_system_takes(letter: str, command: C
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_a_home_directory_is_meant_by_its_sign_in_the_scripts_too(line: list[str], said: str, home: Path) -> None:
-    script = [sys.executable, str(ROOT / "scripts" / line[0]), *line[1:], "--runs-dir=~/so"]
-    done = subprocess.run(script, capture_output=True, encoding="utf-8")
+def test_a_home_directory_is_meant_by_its_sign_in_the_scripts_too(
+    line: list[str], said: str, script: Callable[..., Done], home: Path
+) -> None:
+    done = script(*line, "--runs-dir=~/so")
     assert done.returncode == 2
     assert said.format(home=home) in done.stderr
 
 
-def test_a_search_is_in_one_place_in_the_home_directory(home: Path) -> None:
+def test_a_search_is_in_one_place_in_the_home_directory(script: Callable[..., Done], home: Path) -> None:
     (home.parent / "own.yaml").write_text(
         "fixed: [epochs=1, data.steps_per_epoch=2]\nspace: {width: [4]}\ntrials: 1\n", encoding="utf-8"
     )
-    script = [sys.executable, str(ROOT / "scripts" / "search.py"), "own.yaml", "--fresh", "2", "--runs-dir=~/so"]
-    done = subprocess.run(script, capture_output=True, encoding="utf-8")
+    done = script("search.py", "own.yaml", "--fresh", 2, "--runs-dir=~/so")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in home.parent.iterdir()} == {"home", "own.yaml"}
     assert (home / "so" / "searches" / "own" / "study.db").is_file()

@@ -70,6 +70,7 @@ APART = {*MODULES, "relu_tanh_sigmoid"}
 """What needs an extra of the package, and what is for three hidden layers, as experiment=q10 has them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_installed_command_trains_with_every_option_of_a_group(installed: Callable[..., str], group: str) -> None:
     options = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")} - APART
@@ -77,16 +78,19 @@ def test_the_installed_command_trains_with_every_option_of_a_group(installed: Ca
     assert printed.splitlines()[-1] == f"{len(options)} jobs: {len(options)} completed"
 
 
+@pytest.mark.slow
 def test_the_installed_command_debugs(installed: Callable[..., str]) -> None:
     assert "fast_dev_run keeps no record" in installed("debug=one_batch", *SHORT)
     assert "2 jobs: 1 limited, 1 completed" in installed("-m", "debug=overfit,profile", *SHORT, "overwrite=true")
 
 
+@pytest.mark.slow
 def test_the_verbs_of_the_installed_command_work_outside_the_checkout(installed: Callable[..., str]) -> None:
     assert "digit 9" in installed("evaluate", "best")
     assert "| `python train.py epochs=1" in installed("table", "epochs=1 data.steps_per_epoch=2 trainer=cpu")
 
 
+@pytest.mark.slow
 def test_the_installed_command_answers_a_question(installed: Callable[..., str]) -> None:
     assert "12 jobs: " in installed("question=q01", "seed=0,1", *SHORT)
 
@@ -130,6 +134,7 @@ def test_a_python_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert done.stderr.startswith("no-python is not installed: install Python 3.11 or newer")
 
 
+@pytest.mark.slow
 def test_an_installation_that_fails_says_what_to_do(tmp_path: Path) -> None:
     scripts = copy_of_the_scripts(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'broken'\n", encoding="utf-8")

@@ -91,8 +91,8 @@ def test_a_library_is_on_the_disk_before_it_has_its_name(folder: Path, monkeypat
 
 def test_two_processes_at_once_have_a_kernel_each_and_leave_one_file(folder: Path) -> None:
     code = (
-        "from mnist_mlp.fast import kernel; kernel.SOURCE = kernel.Path({!r}); "
-        "print(kernel.compiled('SGD').instructions())"
+        "from mnist_mlp.fast import start; start.prepare(); from mnist_mlp.fast import kernel; "
+        "kernel.SOURCE = kernel.Path({!r}); print(kernel.compiled('SGD').instructions())"
     )
     environment = os.environ | {"XDG_CACHE_HOME": str(folder.parent)}
     line = [sys.executable, "-c", code.format(str(kernel.SOURCE))]

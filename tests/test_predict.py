@@ -28,7 +28,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.inference import load as trained
 from mnist_mlp.inference import preprocess as digit
 
-IMAGES = 300
+IMAGES = 150
 BICUBIC, NEAREST = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
 UInt8 = np.ndarray[Any, np.dtype[np.uint8]]
 

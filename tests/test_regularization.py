@@ -11,6 +11,8 @@ from test_training import assert_same_runs, results, weights
 from torch import nn
 
 from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.config.compose import compose_run, composing
+from mnist_mlp.config.identity import identity
 from mnist_mlp.fast import kernel
 from mnist_mlp.mlp import MLP, Noise
 
@@ -69,11 +71,11 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(option: str, command: Command,
 
 
 @pytest.mark.parametrize("option", ALL)
-def test_each_is_in_the_identity_and_the_label(option: str, command: Command, tmp_path: Path) -> None:
-    assert command("-m", f"regularization=[],[{option}]", *SHORT, "epochs=1") == 0
-    labels = sorted(name.rpartition("-")[0] for name in results(tmp_path / "runs"))
-    assert len(labels) == 2
-    assert len(labels[1]) > len(labels[0])
+def test_each_is_in_the_identity_and_the_label(option: str) -> None:
+    with composing():
+        without, regularized = (compose_run([f"regularization=[{name}]", *SHORT]) for name in ("", option))
+    assert identity(regularized) != identity(without)
+    assert len(regularized.name) > len(without.name)
 
 
 def test_several_go_together(command: Command, tmp_path: Path) -> None:

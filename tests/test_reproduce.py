@@ -1,26 +1,25 @@
 """One command trains what is missing and makes the report; another makes the report alone."""
 
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import Done
+
+Script = Callable[..., Done]
 
 SHORT = ["--", "data.steps_per_epoch=2", "epochs=1"]
 
 
-def script(name: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run a script in a folder."""
-    line = [sys.executable, str(ROOT / "scripts" / name), *arguments]
-    return subprocess.run(line, cwd=folder, capture_output=True, encoding="utf-8", env=dict(os.environ))
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_the_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
-def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> None:
+def test_the_lab_is_reproduced_once_and_reported_at_any_time(script: Script, tmp_path: Path) -> None:
     asked = ["--questions", "q02", "--seeds", "1", "--out", "made"]
-    done = script("reproduce.py", *asked, *SHORT, folder=tmp_path)
+    done = script("reproduce.py", *asked, *SHORT)
     assert done.returncode == 0, done.stderr
     last = "^job 4/4, about .* left: q02, q02,data=notebook,steps_per_epoch=2,epochs=1, seed 0$"
     assert re.search(last, done.stdout, re.MULTILINE)
@@ -35,14 +34,14 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> 
 
     (path, *_) = records
     path.unlink()  # as if it had been stopped there
-    again = script("reproduce.py", *asked, *SHORT, folder=tmp_path)
+    again = script("reproduce.py", *asked, *SHORT)
     assert again.returncode == 0, again.stderr
     assert len(re.findall("^job [1-4]/4: ", again.stdout, re.MULTILINE)) == 1
     assert "3 reused" in again.stdout
     assert path.exists()
     assert all(other.stat().st_mtime_ns == before for other, before in records.items() if other != path)
 
-    alone = script("report.py", "--language", "es", *SHORT, folder=tmp_path)
+    alone = script("report.py", "--language", "es", *SHORT)
     assert alone.returncode == 0, alone.stderr
     assert alone.stdout == "runs/report/report.html\n"
     spanish = (tmp_path / "runs" / "report" / "report.md").read_text(encoding="utf-8")
@@ -64,23 +63,25 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(tmp_path: Path) -> 
     ],
     ids=" ".join,
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str, arguments: list[str], line: str) -> None:
-    done = script(name, *arguments, folder=tmp_path)
+def test_what_is_wrong_is_said_in_one_line(
+    script: Script, tmp_path: Path, name: str, arguments: list[str], line: str
+) -> None:
+    done = script(name, *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert re.fullmatch(line.replace("?", r"\?") + "\n", done.stderr)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_runs_there_is_no_report(tmp_path: Path) -> None:
-    done = script("report.py", "--questions", "q02", folder=tmp_path)
+def test_without_runs_there_is_no_report(script: Script, tmp_path: Path) -> None:
+    done = script("report.py", "--questions", "q02")
     assert done.returncode == 2
     assert done.stderr == "runs: there are no runs of q02; mnist-mlp reproduce trains them\n"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named(script: Script, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    done = script("reproduce.py", "--runs-dir", "file/runs", folder=tmp_path)
+    done = script("reproduce.py", "--runs-dir", "file/runs")
     assert done.returncode == 2
     assert re.fullmatch(r"--runs-dir file/runs: .*/file is not a writable folder\n", done.stderr)

@@ -90,6 +90,7 @@ def colored(chart: Locator) -> int:
     return sum(saturations[100:])
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_time_series_shows_the_groups_of_tags_over_all_runs_and_the_means(
     screenshots: ModuleType, page: Page, address: str, runs: Path
@@ -107,6 +108,7 @@ def test_time_series_shows_the_groups_of_tags_over_all_runs_and_the_means(
     assert colored(card.locator("canvas")) > 100
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_time_series_can_be_narrowed_to_a_tag_and_to_runs(
     screenshots: ModuleType, page: Page, address: str, runs: Path
@@ -118,6 +120,7 @@ def test_time_series_can_be_narrowed_to_a_tag_and_to_runs(
     assert [row.split()[0] for row in rows.all_inner_texts()] == names(runs, "q05*/seed*")
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_hparams_has_a_row_a_run_with_all_columns_and_sorts_them_by_test_accuracy(
     screenshots: ModuleType, page: Page, address: str
@@ -138,6 +141,7 @@ def test_hparams_has_a_row_a_run_with_all_columns_and_sorts_them_by_test_accurac
             assert all(float(row[metric]) > 0 for metric in METRICS.values())
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_hparams_draws_a_line_and_a_point_of_each_completed_run(
     screenshots: ModuleType, page: Page, address: str
@@ -151,6 +155,7 @@ def test_hparams_draws_a_line_and_a_point_of_each_completed_run(
     expect(page.locator("tf-hparams-scatter-plot-matrix-plot circle").first).to_be_visible()
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_images_shows_mistakes_confusion_matrix_and_first_layer_of_each_run(
     screenshots: ModuleType, page: Page, address: str, runs: Path
@@ -172,6 +177,7 @@ def test_images_shows_mistakes_confusion_matrix_and_first_layer_of_each_run(
     assert sorted((tag.strip(), run.strip()) for tag, run in shown) == expected
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_text_shows_the_configuration_of_each_run_and_what_its_question_asks(
     screenshots: ModuleType, page: Page, address: str
@@ -184,6 +190,7 @@ def test_text_shows_the_configuration_of_each_run_and_what_its_question_asks(
         expect(texts.filter(has_text=f"_target_: torch.optim.{optimizer}")).to_have_count(count)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_graphs_draws_the_layers(screenshots: ModuleType, page: Page, address: str) -> None:
     nodes = screenshots.graph(page, address)
@@ -191,6 +198,7 @@ def test_graphs_draws_the_layers(screenshots: ModuleType, page: Page, address: s
         expect(nodes.filter(has=page.get_by_text(name, exact=True)).first).to_be_visible()
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_custom_scalars_shows_its_charts_and_the_bands_of_the_means(
     screenshots: ModuleType, page: Page, address: str
@@ -210,6 +218,7 @@ def test_custom_scalars_shows_its_charts_and_the_bands_of_the_means(
             assert "NaN" not in (band.get_attribute("d") or "NaN")
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize(
     ("tab", "chart"), [("histograms", "vz-histogram-timeseries"), ("distributions", "vz-distribution-chart")]
@@ -225,12 +234,14 @@ def test_histograms_and_distributions_show_every_layer(
         expect(drawing.locator("path").first).to_be_attached()
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_scalars_draws_curves(screenshots: ModuleType, page: Page, address: str) -> None:
     screenshots.open_tab(page, address, "scalars")
     expect(page.locator("tf-scalar-card path.line").first).to_be_visible()
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_pr_curves_has_a_chart_of_each_digit(screenshots: ModuleType, page: Page, address: str) -> None:
     screenshots.open_tab(page, address, "pr_curves")
@@ -239,6 +250,7 @@ def test_pr_curves_has_a_chart_of_each_digit(screenshots: ModuleType, page: Page
     expect(charts.first.locator("path.line")).to_have_count(4)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_pictures_for_the_page_are_small(screenshots: ModuleType, page: Page, address: str, tmp_path: Path) -> None:
     screenshots.photograph(page, address, tmp_path)
@@ -270,8 +282,11 @@ def test_a_wrong_option_is_said_with_the_right_one() -> None:
     assert said("--runs_dir=runs") == "--runs_dir: there is no such option; did you mean --runs-dir?"
 
 
-def test_without_a_browser_or_playwright_it_says_what_to_install(runs: Path, tmp_path: Path) -> None:
-    options = [f"--runs-dir={runs}", f"--out={tmp_path}"]
+def test_without_a_browser_or_playwright_it_says_what_to_install(tmp_path: Path) -> None:
+    for variant in ("baseline", "q05"):
+        (tmp_path / "runs" / f"{variant}-0" / "seed0").mkdir(parents=True)
+        (tmp_path / "runs" / f"{variant}-0" / "seed0" / "events.out.tfevents.0").touch()
+    options = [f"--runs-dir={tmp_path / 'runs'}", f"--out={tmp_path}"]
     line = said(*options, PATH="", PLAYWRIGHT_BROWSERS_PATH=str(tmp_path))
     assert line == "there is no Chromium or Chrome: install one, or run playwright install chromium"
     without = (

@@ -5,14 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Done
 from optuna.trial import TrialState
 
 from mnist_mlp.cli import search as search_command
@@ -22,6 +22,8 @@ from mnist_mlp.search import confirmation as winner
 from mnist_mlp.search import space
 from mnist_mlp.search.trials import Search, suggest
 from mnist_mlp.statistics import summarize
+
+Script = Callable[..., Done]
 
 SPACE = """
 fixed: [data.steps_per_epoch=3, trainer=cpu, width=10]
@@ -47,12 +49,6 @@ def write(folder: Path, text: str = SPACE) -> Path:
     return path
 
 
-def run(*line: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "search.py"), *map(str, line)], capture_output=True, encoding="utf-8"
-    )
-
-
 @pytest.mark.parametrize(
     "name", sorted(path.stem for path in (ROOT / "mnist_mlp" / "search" / "spaces").glob("*.yaml"))
 )
@@ -67,11 +63,14 @@ def test_every_space_that_is_shipped_can_be_drawn_from(name: str, tmp_path: Path
         study.tell(trial, 0.5)
 
 
-def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
-    done = run(write(tmp_path), "--runs-dir", tmp_path / "runs", "--fresh", 2)
+def test_a_search_leaves_a_winner_that_can_be_run(
+    script: Script, command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    line = [write(tmp_path), "--runs-dir", tmp_path / "searched", "--fresh", 2]
+    done = script("search.py", *line)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    folder = tmp_path / "runs" / "searches" / "small"
+    folder = tmp_path / "searched" / "searches" / "small"
     page = (folder / "README.md").read_text(encoding="utf-8")
     assert "[3 trials](trials.csv) (3 completed, 0 pruned, 0 diverged)" in page
     trials = pd.read_csv(folder / "trials.csv")
@@ -81,16 +80,14 @@ def test_a_search_leaves_a_winner_that_can_be_run(tmp_path: Path) -> None:
     assert "points came from selecting the luckiest trial" in page
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "parameters.png").read_bytes().startswith(b"\x89PNG")
-    line = [sys.executable, ROOT / "train.py", "--config-dir", folder, "experiment=small_winner"]
-    trained = subprocess.run([*line, f"runs_dir={tmp_path}/again", "seed=100"], capture_output=True, encoding="utf-8")
-    assert trained.returncode == 0, trained.stderr
+    assert command("--config-dir", str(folder), "experiment=small_winner", "seed=100") == 0
+    trained = capsys.readouterr().out
     with composing():
-        found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
+        found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "searched")
     assert trials.val_accuracy.max() == found.best.value
     (accuracy, _) = found.best.user_attrs["accuracies"]
-    assert f"{accuracy:.2%}" in trained.stdout
-    again = run(tmp_path / "small.yaml", "--runs-dir", tmp_path / "runs", "--fresh", 2)
-    assert "3 of 3 trials" in again.stdout
+    assert f"{accuracy:.2%}" in trained
+    assert "3 of 3 trials" in script("search.py", *line).stdout
     assert (folder / "README.md").read_text(encoding="utf-8") == page
 
 
@@ -106,7 +103,9 @@ def test_a_study_lies_in_its_folder_whatever_the_folders_name(name: str, tmp_pat
 
 
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
-    done = run(write(tmp_path), "--runs-dir", tmp_path / "runs", "--fresh", 1, "--trials", 4, "--jobs", 2)
+    line = [str(ROOT / "scripts" / "search.py"), str(write(tmp_path)), "--runs-dir", str(tmp_path / "runs")]
+    options = ["--fresh", "1", "--trials", "4", "--jobs", "2"]
+    done = subprocess.run([sys.executable, *line, *options], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     with composing():
         found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "runs")
@@ -162,7 +161,8 @@ def test_trials_of_any_length_are_compared_by_the_tenths_that_are_done(
     assert list(found.done[0].intermediate_values) == tenths
 
 
-def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_search_that_is_killed_goes_on(script: Script, tmp_path: Path) -> None:
     path = write(tmp_path, SPACE.replace("steps_per_epoch=3", "steps_per_epoch=100").replace("high: 2", "high: 8"))
     line = [sys.executable, str(ROOT / "scripts" / "search.py"), str(path), "--runs-dir", str(tmp_path / "runs")]
     with subprocess.Popen(line, stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True) as process:
@@ -172,7 +172,7 @@ def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
         while not list(folder.glob("*/seed100/checkpoints/last.ckpt")):
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
-    done = run(path, "--runs-dir", tmp_path / "runs", "--fresh", 1)
+    done = script("search.py", path, "--runs-dir", tmp_path / "runs", "--fresh", 1)
     assert done.returncode == 0, done.stderr
     assert "[3 trials](trials.csv) (3 completed" in (folder / "README.md").read_text(encoding="utf-8")
 
@@ -232,9 +232,9 @@ def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
     ],
 )
 def test_what_is_wrong_with_a_space_is_said_in_one_line_and_nothing_is_written(
-    text: str, said: str, tmp_path: Path
+    text: str, said: str, script: Script, tmp_path: Path
 ) -> None:
-    done = run(write(tmp_path, text), "--runs-dir", tmp_path / "runs")
+    done = script("search.py", write(tmp_path, text), "--runs-dir", tmp_path / "runs")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert said in done.stderr
     assert not (tmp_path / "runs").exists()
@@ -250,7 +250,7 @@ def test_a_study_of_another_space_or_of_nothing_is_refused(tmp_path: Path) -> No
         Search(space.read(str(write(tmp_path))), tmp_path / "runs")
 
 
-def test_a_search_that_is_not_there_is_told(tmp_path: Path) -> None:
-    done = run("q10_", "--runs-dir", tmp_path / "runs")
+def test_a_search_that_is_not_there_is_told(script: Script, tmp_path: Path) -> None:
+    done = script("search.py", "q10_", "--runs-dir", tmp_path / "runs")
     assert done.returncode == 2
     assert done.stderr == "q10_: there is no such search; there are beyond, q01_width, q10; did you mean q10?\n"

@@ -40,6 +40,7 @@ def launched(folder: Path, environment: dict[str, str]) -> Iterator["subprocess.
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(slurm.missing() is not None, reason=f"no Slurm cluster can be started: {slurm.missing()}")
 def test_a_sweep_that_slurm_cancels_ends_as_an_undisturbed_one_does(
     command: Callable[..., int], tmp_path: Path

@@ -87,6 +87,7 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> None:
     assert any(text in line for line in process.stdout)
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_three_times_ends_as_an_undisturbed_one_does(tmp_path: Path) -> None:
     sweep = ["question=q02", "seed=0,1", "epochs=3", "batch=20", "data.steps_per_epoch=400", "trainer=cpu"]
     for moment in ([" 1/3 "], [" 2/3 "], ["test   ", " 1/3 "]):

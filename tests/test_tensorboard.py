@@ -144,18 +144,18 @@ def test_a_run_is_filed_under_its_question(
     assert row(only_run(tmp_path))["question"] == question
 
 
-def test_a_sweep_of_60_runs_has_one_table_with_the_same_columns(command: Command, tmp_path: Path) -> None:
+def test_a_sweep_of_20_runs_has_one_table_with_the_same_columns(command: Command, tmp_path: Path) -> None:
     experiments = "baseline,q02,q03,q04,q05,q06,q08,q09,q09_as_run,q10"
-    assert command("-m", *SHORT, f"experiment={experiments}", "seed=range(6)", "callbacks=light") == 0
+    assert command("-m", *SHORT, f"experiment={experiments}", "seed=0,1", "callbacks=light") == 0
     folders = sorted((tmp_path / "runs").glob("*/seed*"))
-    assert len(folders) == 60
+    assert len(folders) == 20
     (first, *others) = (table(folder) for folder in folders)
     assert all(other == first for other in others)
     assert [column.name for column in first.hparam_infos] == COLUMNS
     rows = [row(folder) for folder in folders]
     kinds = {name: {type(values[name]) for values in rows} for name in COLUMNS}
     assert all(len(kind) == 1 for kind in kinds.values())
-    assert len({json.dumps(values, sort_keys=True) for values in rows}) == 60
+    assert len({json.dumps(values, sort_keys=True) for values in rows}) == 20
     for folder in folders:
         scalars = events(folder).Tags()["scalars"]
         assert len(scalars) == len(OVER_EPOCHS) - 1 + len(OVER_STEPS) + len(AT_EPOCH_ENDS) + len(AT_THE_END)

@@ -119,6 +119,7 @@ def test_after_ctrl_c_the_same_command_resumes_the_run_and_the_sweep_and_says_so
     screen = Screen(tmp_path, *line)
     screen.press_ctrl_c_at(r"\b2/30 {3}")
     assert screen.end() == 130
+    assert "Traceback" not in screen.raw
     (folder,) = tmp_path.glob("runs/*/seed0")
     shown = "\n".join(screen.lines)
     (epochs,) = re.findall(r"^interrupted after epoch (\d+) of 30; the same command resumes it:$", shown, re.MULTILINE)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import torch
 from conftest import ROOT, SHORT
 
+from mnist_mlp.callbacks.history import History
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.runs.machine import cores
@@ -256,26 +256,15 @@ def test_curves_go_to_the_loggers_that_are_chosen(command: Command, tmp_path: Pa
     assert bool(list(folder.glob("events*"))) == ("tensorboard" in logger)
 
 
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *arguments, f"runs_dir={tmp_path / 'runs'}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
-
-
-def test_ctrl_c_ends_cleanly_with_status_130_and_a_result_that_says_so(tmp_path: Path) -> None:
-    process = start(tmp_path, "batch=1", "trainer=cpu")
-    assert process.stdout is not None
-    process.stdout.readline()  # the heading: training is about to begin
-    while not list(tmp_path.glob("runs/*/seed0/events*")):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    output, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+def test_ctrl_c_ends_cleanly_with_status_130_and_a_result_that_says_so(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Within the epoch: what a signal interrupts elsewhere, as in an import or a destructor, may not pass it on.
+    monkeypatch.setattr(History, "on_train_batch_end", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    assert command(*SHORT) == 130
+    output, error = capsys.readouterr()
     assert "interrupted in its first epoch; the same command starts it again: " in output
-    assert "Traceback" not in error
+    assert error == ""
     (result,) = results(tmp_path / "runs").values()
     assert result["status"] == "interrupted"
 
@@ -283,10 +272,11 @@ def test_ctrl_c_ends_cleanly_with_status_130_and_a_result_that_says_so(tmp_path:
 def test_two_processes_train_as_one_does(command: Command, tmp_path: Path) -> None:
     # 101 samples a batch, so that the shares of the processes differ in size.
     overrides = ["data.steps_per_epoch=5", "epochs=2", "batch=101", "trainer.threads=1"]
-    process = start(tmp_path, *overrides, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
-    output, error = process.communicate(timeout=120)
-    assert process.returncode == 0, error
-    assert output.count(" 1/2 ") == 1  # the second process is silent
+    line = [sys.executable, str(ROOT / "train.py"), *overrides, f"runs_dir={tmp_path / 'runs'}"]
+    devices = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    done = subprocess.run([*line, *devices], capture_output=True, encoding="utf-8", timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" 1/2 ") == 1  # the second process is silent
     ((name, shared),) = results(tmp_path / "runs").items()
     assert shared["hardware"]["processes"] == 2
     shared_weights = weights(tmp_path / "runs")
