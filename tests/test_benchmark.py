@@ -1,7 +1,6 @@
 """The benchmark measures, skips what is not installed, and its table is the README's."""
 
 import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
