@@ -26,12 +26,12 @@ from mnist_mlp.config.identity import further_arguments
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.targets import instantiate, problem_of, trusting
 from mnist_mlp.config.valid import one_line
-from mnist_mlp.console import counted
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.errors import Problem
 from mnist_mlp.fast import engine
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.runs import checkpoint, ranks
+from mnist_mlp.runs.console import counted
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.isolation import isolated
 from mnist_mlp.runs.record import Result

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from mnist_mlp.callbacks.history import History
 from mnist_mlp.config.schema import Config
-from mnist_mlp.console import console, counted, rendered
 from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import NotebookRun
 from mnist_mlp.runs import checkpoint
+from mnist_mlp.runs.console import console, counted, rendered
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result
 

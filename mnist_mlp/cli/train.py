@@ -28,8 +28,8 @@ from mnist_mlp.config.hydra_internals import Hydra, get_args_parser, options_of
 from mnist_mlp.config.overrides import problems_of_dashes
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import nearest
-from mnist_mlp.console import say, showing
 from mnist_mlp.errors import Problem
+from mnist_mlp.runs.console import say, showing
 from mnist_mlp.runs.launch import Launch, check
 from mnist_mlp.runs.ranks import is_follower
 from mnist_mlp.runs.sweep import Sweep

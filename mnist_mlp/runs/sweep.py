@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 
 from mnist_mlp.config.schema import Config
-from mnist_mlp.console import console, counted, left, rendered, say, shortened, showing
+from mnist_mlp.runs.console import console, counted, left, rendered, say, shortened, showing
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result
 
