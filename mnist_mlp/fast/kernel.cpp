@@ -422,9 +422,20 @@ struct Weights {
 
     void update(const Rule &rule, Vector g, int64_t i) const {
         Optimizer::update(rule, g, at(weights + i), at(first + i), at(second + i));
-        if (average == nullptr) return;
-        Vector &mean = at(average + i), &now = at(weights + i);
-        mean = rule.renewed == 1 ? now : mean + rule.renewed * (now - mean);
+    }
+
+    // Update `count` weights by a multiple of the stored gradient.
+    void update_by_gradient(const Rule &rule, float factor, int64_t count) const {
+        for (int64_t i = 0; i < count; i += WIDTH) update(rule, factor * at(gradient + i), i);
+        renew_average(rule, count);
+    }
+
+    // Average `count` weights with those before.
+    void renew_average(const Rule &rule, int64_t count) const {
+        for (int64_t i = 0; average != nullptr && i < count; i += WIDTH) {
+            Vector &mean = at(average + i), &now = at(weights + i);
+            mean = rule.renewed == 1 ? now : mean + rule.renewed * (now - mean);
+        }
     }
 };
 
@@ -432,7 +443,9 @@ struct Weights {
 // gradient of the blocks before; if it ends the batch, the optimizer uses the sum.
 template <int M, int N>
 __attribute__((noinline)) void gradient_tile(const Rule &rule, const float *input, int64_t stride, const float *delta,
-                                             int64_t delta_stride, Places rows, Weights of, bool begins, bool ends) {
+                                             int64_t delta_stride, Places rows, const Layer &layer, int64_t place,
+                                             bool begins, bool ends) {
+    Weights of(layer, place);
     Vector sums[M][N] = {};
     for (int64_t i = 0; i < rows.count; ++i) {
         const float *in = input + rows.place[i] * stride, *out = delta + rows.place[i] * delta_stride;
@@ -452,12 +465,13 @@ __attribute__((noinline)) void gradient_tile(const Rule &rule, const float *inpu
             else
                 at(of.gradient + i) = sums[m][n];
         }
+    if (ends) of.renew_average(rule, M * N * WIDTH);
 }
 
 using ForwardTile = void (*)(const float *, int64_t, const float *, Places, float *, int64_t);
 using BackwardTile = void (*)(const Layer &, int64_t, int64_t, float *, const float *, int64_t);
-using GradientTile = void (*)(const Rule &, const float *, int64_t, const float *, int64_t, Places, Weights, bool,
-                              bool);
+using GradientTile = void (*)(const Rule &, const float *, int64_t, const float *, int64_t, Places, const Layer &,
+                              int64_t, bool, bool);
 
 template <int M, size_t... N> constexpr auto forward_tiles(std::index_sequence<N...>) {
     return std::array<ForwardTile, VECTORS>{forward_tile<M, N + 1>...};
@@ -566,13 +580,14 @@ struct Training {
         float *const *arrays = outside + 4 * l; // [outputs, inputs], and three of [outputs]
         Share rows = share(thread, layer.height);
         for (const Panel &panel : layer.panels)
-            for (int64_t row = rows.begin; row < rows.end; ++row)
-                for (int64_t i = 0; i < std::min(panel.width, layer.outputs - panel.column); ++i) {
-                    int64_t output = panel.column + i;
-                    call(row < layer.inputs ? arrays[0][output * layer.inputs + row]
-                                            : arrays[row - layer.inputs + 1][output],
-                         inside[layer.place(panel, row) + i]);
-                }
+            for (int64_t row = rows.begin; row < rows.end; ++row) {
+                bool weighs = row < layer.inputs;
+                int64_t step = weighs ? layer.inputs : 1;
+                float *values = (weighs ? arrays[0] + row : arrays[row - layer.inputs + 1]) + panel.column * step;
+                float *here = inside.get() + layer.place(panel, row);
+                for (int64_t i = 0; i < std::min(panel.width, layer.outputs - panel.column); ++i)
+                    call(values[i * step], here[i]);
+            }
     }
     template <class Call> void pair_all(int64_t thread, Call call) {
         for (int64_t l = 0; l <= top; ++l) {
@@ -648,9 +663,9 @@ struct Training {
             int64_t number = 0;
             for (int64_t row = 0; row < rows; ++row) {
                 const float *input = pixel_rows.get() + row * pixel_stride + tile * ROWS;
-                bool any = false; // the padding after the bias is 0
-                for (int64_t m = 0; m < ROWS; ++m) any |= input[m] != 0;
-                lit[number] = row, number += any;
+                float any = 0;                                                // the padding after the bias is 0
+                for (int64_t m = 0; m < ROWS; ++m) any += std::abs(input[m]); // with noise, a pixel may be negative
+                lit[number] = row, number += any != 0;
             }
             lit_rows_of[tile] = number;
         }
@@ -844,7 +859,7 @@ struct Training {
             if (layer.normalizes && ends)
                 share_vectors(thread, layer, [&](int64_t, int64_t place, int64_t to_biases) {
                     for (int64_t from : {place, place + to_biases})
-                        Weights(layer, from).update(rule, at(layer.gradient.get() + from), 0);
+                        Weights(layer, from).update_by_gradient(rule, 1, WIDTH);
                 });
             share_panels(thread, layer, quotient_up(inputs, ROWS), [&](const Panel &panel, Share tiles) {
                 for (int64_t input = tiles.begin * ROWS; input < std::min(tiles.end * ROWS, inputs); input += ROWS) {
@@ -853,7 +868,7 @@ struct Training {
                     if (l == 0) places = {lit_rows.data() + input / ROWS * block, lit_rows_of[input / ROWS]};
                     std::get<2>(TILES)[count - 1][panel.width / WIDTH - 1](
                         rule, input_of(l) + input, input_stride_of(l), layer.delta.get() + panel.column, layer.stride,
-                        places, Weights(layer, place), begins, ends);
+                        places, layer, place, begins, ends);
                 }
             });
         }
@@ -883,10 +898,8 @@ struct Training {
             const Layer &layer = layers[l];
             Share inputs = share(thread, layer.height);
             for (const Panel &panel : layer.panels)
-                for (int64_t input = inputs.begin; input < inputs.end; ++input) {
-                    Weights of(layer, layer.place(panel, input));
-                    for (int64_t i = 0; i < panel.width; i += WIDTH) of.update(rule, factor * at(of.gradient + i), i);
-                }
+                for (int64_t input = inputs.begin; input < inputs.end; ++input)
+                    Weights(layer, layer.place(panel, input)).update_by_gradient(rule, factor, panel.width);
         }
         barrier.wait();
     }
