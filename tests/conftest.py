@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,7 @@ def _compositions_of_our_own_files() -> Iterator[None]:
     of_a_command = compose._compose
     kept = lru_cache(maxsize=128)(lambda directory, *composed: of_a_command.__wrapped__(*composed))
 
+    @wraps(of_a_command)
     def composed(overrides: tuple[str, ...], run_mode: Any) -> Any:
         own = all(source.provider != "command-line" for source in compose.loader().get_sources())
         if own and not any(re.match("runs_dir|.*searchpath", text) for text in overrides):

@@ -69,7 +69,7 @@ def test_what_it_does_not_know_is_said_with_status_2(benchmark: Callable[..., Do
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+def module(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(SCRIPT.parent)
     import benchmark
 
@@ -85,9 +85,9 @@ def published() -> Any:
 MEASURED = {"hardware": "A processor", "versions": {"torch": "2.9.0"}, "commit": "0123abc", "protocol": "medians"}
 
 
-def test_a_ratio_is_that_of_the_figures_in_the_table(script: Any) -> None:
+def test_a_ratio_is_that_of_the_figures_in_the_table(module: Any) -> None:
     seconds = {"here": [43.4e-6, 43.4e-6, 1.0], "keras": [1405e-6, 1405e-6, 1e-6], "keras-tuned": [527e-6] * 3}
-    table = script.steps_table({**MEASURED, "seconds_a_step": {name: {"1": runs} for name, runs in seconds.items()}})
+    table = module.steps_table({**MEASURED, "seconds_a_step": {name: {"1": runs} for name, runs in seconds.items()}})
     assert table.splitlines()[2:] == [
         "| this project | 43 |",
         f"| Keras, as in the notebook | 1,405 ({1405 / 43:.1f} x) |",
@@ -97,10 +97,10 @@ def test_a_ratio_is_that_of_the_figures_in_the_table(script: Any) -> None:
     ]
 
 
-def test_the_start_is_compared_with_import_torch_of_the_same_round(script: Any) -> None:
+def test_the_start_is_compared_with_import_torch_of_the_same_round(module: Any) -> None:
     runs = {"import torch": (1, 2, 4), "the baseline": (3, 8, 8)}
     commands = {name: [{"seconds": each, "megabytes": 9} for each in times] for name, times in runs.items()}
-    assert script.start_table({**MEASURED, "commands": commands}).splitlines()[:4] == [
+    assert module.start_table({**MEASURED, "commands": commands}).splitlines()[:4] == [
         "| from the start of the process to the end of | seconds | multiple of import torch | peak memory, MB |",
         "|---|---:|---:|---:|",
         "| import torch | 2.00 | 1.00 | 9 |",
@@ -108,33 +108,33 @@ def test_the_start_is_compared_with_import_torch_of_the_same_round(script: Any) 
     ]
 
 
-def test_logging_costs_what_the_pairs_differ_by(script: Any) -> None:
+def test_logging_costs_what_the_pairs_differ_by(module: Any) -> None:
     pairs = {"light": {"100": [[1.0, 1.1], [2.0, 2.2], [3.0, 3.3]]}}
-    assert script.logging_table({**MEASURED, "pairs": pairs}).splitlines()[2:4] == [
+    assert module.logging_table({**MEASURED, "pairs": pairs}).splitlines()[2:4] == [
         "| no logger | 2.00 |",
         "| callbacks=light | +0.20 (+0.15 to +0.25) |",
     ]
 
 
-def test_instruction_sets_have_sections_of_their_own(script: Any, published: Any) -> None:
-    page = script.page({"AVX512": published["AVX512"], "AVX2": {"steps": published["AVX512"]["steps"]}})
+def test_instruction_sets_have_sections_of_their_own(module: Any, published: Any) -> None:
+    page = module.page({"AVX512": published["AVX512"], "AVX2": {"steps": published["AVX512"]["steps"]}})
     headings = [line for line in page.splitlines() if line.startswith("#")]
     parts = ["### Start", "### Optimizer steps", "### The lab", "### Logging"]
     assert headings == ["# Benchmark", "## AVX2", "### Optimizer steps", "## AVX512", *parts]
-    for contender in script.CONTENDERS.values():
+    for contender in module.CONTENDERS.values():
         assert f"\n- **{contender.title}**: " in page
 
 
-def test_the_published_pages_show_the_record(script: Any, published: Any) -> None:
-    assert (DOCS / "benchmark.md").read_text(encoding="utf-8") == script.page(published)
-    assert script.steps_table(published["AVX512"]["steps"]) in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_published_pages_show_the_record(module: Any, published: Any) -> None:
+    assert (DOCS / "benchmark.md").read_text(encoding="utf-8") == module.page(published)
+    assert module.steps_table(published["AVX512"]["steps"]) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_record_is_complete_and_of_this_kernel(script: Any, published: Any) -> None:
+def test_the_record_is_complete_and_of_this_kernel(module: Any, published: Any) -> None:
     for instructions, parts in published.items():
         steps = parts["steps"]
-        assert list(steps["seconds_a_step"]) == list(script.CONTENDERS)
-        assert steps["kernel"] == script.kernel(), (
+        assert list(steps["seconds_a_step"]) == list(module.CONTENDERS)
+        assert steps["kernel"] == module.kernel(), (
             f"{instructions}: python scripts/dev/benchmark.py --parts steps measures it again"
         )
         for part in parts.values():
