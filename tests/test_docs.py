@@ -50,7 +50,6 @@ ELSEWHERE = [  # what installs or takes long; the tests of these scripts and of 
     "pip install -e '.[mlflow,wandb]'",
     "pip install -e '.[parallel]'",
     "pip install -e '.[report]'",
-    "pip install -e '.[report,search,export,draw]'",
     "pip install -e '.[search]'",
     "pip install -e '.[slurm]'",
     "pip install -e .",

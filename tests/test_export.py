@@ -331,4 +331,4 @@ def test_the_script_says_nothing_else(run: str, tmp_path: Path) -> None:
 
 
 def test_the_command_offers_every_format() -> None:
-    assert sorted(export.FORMATS) == list(FORMATS)
+    assert tuple(export.FORMATS) == FORMATS

@@ -8,7 +8,7 @@ import os
 
 from mnist_mlp.cli.arguments import Parser, one_of, path
 
-FORMATS = ("onnx", "safetensors", "torchscript")
+FORMATS = ("onnx", "torchscript", "safetensors")
 
 
 def main() -> None:
