@@ -1,10 +1,11 @@
 // Many optimizer steps of a multilayer perceptron in one call. kernel.py compiles this for one optimizer at a time.
 //
 // Weights are stored in panels of a few vectors of output units; a panel has a row for every input, a row for the bias,
-// whose input is always 1, and two for the weights and biases of a normalization. A batch is processed in blocks of rows that stay in the cache. A tile of a
-// gradient is still in registers when the optimizer uses it: gradients are stored only if a batch has several blocks.
-// Four pixels in five are 0: where a whole side of a tile is, its product is skipped, which changes no sum. How threads
-// divide the tiles changes none either, so that the results are identical for any number of threads.
+// whose input is always 1, and two for the weights and biases of a normalization. A batch is processed in blocks of
+// rows that stay in the cache. A tile of a gradient is still in registers when the optimizer uses it: gradients are
+// stored only if a batch has several blocks or the gradient is clipped. Four pixels in five are 0: where a whole side
+// of a tile is, its product is skipped, which changes no sum. How threads divide the tiles changes none either, so that
+// the results are identical for any number of threads.
 
 #include <algorithm>
 #include <array>

@@ -168,7 +168,6 @@ class Kernel:
         (group,) = self.optimizer.param_groups
         states = [self._state(parameter) for parameter in self.parameters]
         moments = [_pointers([state.get(name) for state in states]) for name in self.kind.moments]
-        first: Any = next(iter(self.normalizations), None)
         batches: list[Any] = [each for each in self.normalizations if isinstance(each, BatchNorm1d)]
         steps = len(rates)
         rate_of_each = torch.tensor(rates, dtype=torch.float64)
@@ -196,8 +195,8 @@ class Kernel:
             steps_before=float(states[0].get("step", 0)),
             **self.regularization,
             normalization=self.normalization,
-            normalization_epsilon=first.eps if first else 0,
-            momentum=first.momentum if batches else 0,
+            normalization_epsilon=self.normalizations[0].eps if self.normalizations else 0,
+            momentum=batches[0].momentum if batches else 0,
             running=_pointers([values for each in batches for values in (each.running_mean, each.running_var)]),
             seed=torch.initial_seed() % 2**64,
             samples_before=chunk.before,
