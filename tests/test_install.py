@@ -86,6 +86,7 @@ def test_the_installed_command_debugs(installed: Callable[..., str]) -> None:
 
 @pytest.mark.slow
 def test_the_verbs_of_the_installed_command_work_outside_the_checkout(installed: Callable[..., str]) -> None:
+    installed(*SHORT)
     assert "digit 9" in installed("evaluate", "best")
     assert "| `python train.py epochs=1" in installed("table", "epochs=1 data.steps_per_epoch=2 trainer=cpu")
 
