@@ -9,14 +9,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hypothesis import settings
 
-from mnist_mlp.config import compose
 from mnist_mlp.fast import start
 
 # One cache for all workers of a test session, apart from the user's own; set before anything asks for it.
@@ -42,19 +41,19 @@ SHORT = ["data.steps_per_epoch=2", "epochs=1", "trainer=cpu"]
 @pytest.fixture(autouse=True, scope="session")
 def _compositions_of_our_own_files() -> Iterator[None]:
     """Keep them from one command to the next: a command composes for a third of its time, and these files stay."""
-    of_a_command = compose._compose
-    kept = lru_cache(maxsize=128)(lambda directory, *composed: of_a_command.__wrapped__(*composed))
+    composed, kept = ConfigLoaderImpl.load_configuration, dict[Any, Any]()
 
-    @wraps(of_a_command)
-    def composed(overrides: tuple[str, ...], run_mode: Any) -> Any:
-        own = all(source.provider != "command-line" for source in compose.loader().get_sources())
-        if own and not any(re.match("runs_dir|.*searchpath", text) for text in overrides):
-            return kept(os.getcwd(), overrides, run_mode)
-        return of_a_command(overrides, run_mode)
+    def load(self: ConfigLoaderImpl, name: str, overrides: list[str], *arguments: Any, **named: Any) -> Any:
+        own = all(source.provider != "command-line" for source in self.get_sources())
+        if not own or any(re.match("runs_dir|.*searchpath", text) for text in overrides):
+            return composed(self, name, overrides, *arguments, **named)
+        key = (os.getcwd(), *overrides, str(arguments), str(named))
+        if key not in kept:
+            kept[key] = composed(self, name, overrides, *arguments, **named)
+        return kept[key]
 
-    composed.cache_clear = of_a_command.cache_clear  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compose, "_compose", composed)
+        patch.setattr(ConfigLoaderImpl, "load_configuration", load)
         yield
 
 

@@ -13,7 +13,6 @@ from conftest import ROOT, SHORT
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from mnist_mlp.cli.train import main
-from mnist_mlp.config import compose
 from mnist_mlp.config.options import OPTIONS
 
 Command = Callable[..., int]
@@ -365,20 +364,39 @@ def test_without_arguments_the_baseline_is_trained(tmp_path: Path) -> None:
     assert json.loads(record.read_text(encoding="utf-8"))["test"]["accuracy"] > 0.97
 
 
-@pytest.mark.parametrize("wrong", ["bach=1", "batch=0", "model=deep9", "batch=a"])
-def test_a_refused_command_line_composes_the_configuration_at_most_twice(
-    wrong: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    composed: list[object] = []
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """List the overrides of what Hydra composes."""
+    overrides: list[str] = []
     load = ConfigLoaderImpl.load_configuration
 
-    def counted(self: ConfigLoaderImpl, *arguments: Any, **named: Any) -> Any:
-        composed.append(arguments)
-        return load(self, *arguments, **named)
+    def counted(self: ConfigLoaderImpl, name: str, chosen: list[str], *arguments: Any, **named: Any) -> Any:
+        overrides.append(" ".join(chosen))
+        return load(self, name, chosen, *arguments, **named)
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
-    monkeypatch.setattr(compose, "_compose", compose._compose.__wrapped__)  # without what earlier tests composed
+    return overrides
+
+
+@pytest.mark.parametrize("wrong", ["bach=1", "batch=0", "model=deep9", "batch=a"])
+def test_a_refused_command_line_composes_the_configuration_at_most_twice(
+    wrong: str, composed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", wrong])
     with pytest.raises(SystemExit):
         main()
     assert 1 <= len(composed) <= 2
+
+
+def test_a_run_is_composed_once_and_the_baseline_for_its_name(composed: list[str], command: Command) -> None:
+    assert command("data.steps_per_epoch=2", "epochs=1", "batch=50") == 0
+    assert len(composed) == 2
+    assert "" in composed
+
+
+@pytest.mark.parametrize("line", [["-m", "seed=0,1", "experiment=q02"], ["question=q06", "seed=0"]])
+def test_the_jobs_of_a_sweep_are_composed_once_each(line: list[str], composed: list[str], command: Command) -> None:
+    assert command(*line, *SHORT) == 0
+    jobs = [overrides for overrides in composed if "experiment=" in overrides and "seed=0,1" not in overrides]
+    assert len(jobs) >= 2
+    assert len(jobs) == len(set(jobs))

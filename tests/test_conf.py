@@ -29,7 +29,7 @@ QUESTIONS = [path.stem for path in sorted((ROOT / "conf" / "question").glob("*.y
 JOBS: list[list[str]] = []
 with composing():
     for question in QUESTIONS:
-        JOBS += [job for job in jobs([f"question={question}", "seed=0"], multirun=False) if job not in JOBS]
+        JOBS += [job for job in jobs([f"question={question}", "seed=0"]) if job not in JOBS]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -73,7 +73,7 @@ def test_every_job_of_every_question_trains(
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_question_compares_with_the_baseline_over_three_seeds(question: str) -> None:
     with composing():
-        all_jobs = jobs([f"question={question}"], multirun=False)
+        all_jobs = jobs([f"question={question}"])
         configs = [to_config(compose(job)) for job in all_jobs]
         baseline = what_counts(to_config(compose([])))
     assert sorted({config.seed for config in configs}) == [0, 1, 2]

@@ -83,13 +83,15 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
             else:
                 hydra.shell_completion("config", overrides)
         return 0
-    launch = check(overrides, arguments.multirun)
+    if arguments.multirun:
+        overrides = [*overrides, "hydra.mode=MULTIRUN"]
+    launch = check(overrides)
     if launch.problems:
         raise Problem("\n".join(launch.problems))
     if arguments.package and (problem := problem_of_package(arguments.package, compose(overrides))):
         raise Problem(problem)
     if launch.sweeps and not (arguments.cfg or arguments.info):
-        return follow_sweep(launch, hydra, [*overrides, "hydra.mode=MULTIRUN"])
+        return follow_sweep(launch, hydra, overrides)
     with in_one_line():
         if arguments.cfg:
             hydra.show_cfg("config", overrides, arguments.cfg, arguments.package, arguments.resolve)
@@ -97,7 +99,7 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
             logging.raiseExceptions = False  # Hydra logs it, line by line, and the reader may be `head`
             hydra.show_info(arguments.info, "config", overrides)
         else:
-            hydra.run("config", run, [*overrides, "hydra.mode=RUN"])
+            hydra.run("config", run, overrides)
     return 0
 
 

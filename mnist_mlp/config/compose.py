@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -142,7 +142,7 @@ def composing(config_dir: str | None = None) -> Iterator[Hydra]:
     if folder is not None:
         check_names(folder)
     with hydra_of(CONF, folder) as hydra:
-        for cached in (_compose, reference, brought_by):
+        for cached in (reference, brought_by):
             cached.cache_clear()  # another folder has other files
         yield hydra
 
@@ -165,16 +165,11 @@ def loader() -> ConfigLoader:
 
 
 def compose(overrides: Iterable[str], run_mode: RunMode = RunMode.RUN) -> DictConfig:
-    """Compose a configuration, Hydra's own part included. Copy it before you change it: it is kept for the next call.
+    """Compose a configuration, Hydra's own part included.
 
     Raises:
         Problem: it cannot be composed.
     """
-    return _compose(tuple(overrides), run_mode)
-
-
-@lru_cache(maxsize=32)
-def _compose(overrides: tuple[str, ...], run_mode: RunMode) -> DictConfig:
     with in_one_line(), warnings.catch_warnings():
         warnings.filterwarnings("error", message="provider=.* is not available")  # of hydra.searchpath
         return loader().load_configuration("config", list(overrides), run_mode=run_mode, from_shell=False)
@@ -195,28 +190,28 @@ def to_config(composed: DictConfig) -> Config:
     return config
 
 
-def jobs(overrides: list[str], multirun: bool) -> list[list[str]]:
+def jobs(overrides: list[str]) -> list[list[str]]:
     """List the overrides of each job that a command line starts.
 
     Raises:
         Problem: a value is a list of values, and the command line starts a single job.
     """
     parsed = OverridesParser.create(loader()).parse_overrides(overrides)
-    single = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
     swept = [override for override in parsed if override.is_sweep_override()]
-    sweep = compose(overrides, RunMode.MULTIRUN if swept else RunMode.RUN).hydra
-    launched_singly = not multirun and sweep.mode != RunMode.MULTIRUN
+    composed = compose(overrides, RunMode.MULTIRUN if swept else RunMode.RUN).hydra
+    sweeps = composed.mode == RunMode.MULTIRUN
     for override in swept:
         if override.key_or_group == "question":
             raise Problem(f"{override.input_line}: several values; give one question per command")
-        if launched_singly:
+        if not sweeps:
             raise Problem(f"{override.input_line}: several values; add -m to run one job for each")
-    if launched_singly:
-        return [single]
-    parameters = [f"{name}={value}" for name, value in (sweep.sweeper.params or {}).items()]
+    if not sweeps:
+        return [overrides]
+    parameters = [f"{name}={value}" for name, value in (composed.sweeper.params or {}).items()]
     with in_one_line():
         parsed = OverridesParser.create(loader()).parse_overrides([*parameters, *overrides])
-    return split_sweep(parsed)
+    of_hydra = [override.input_line or "" for override in parsed if override.is_hydra_override()]
+    return [[*of_hydra, *job] for job in split_sweep([each for each in parsed if not each.is_hydra_override()])]
 
 
 def problem_of_composition(error: Exception) -> str:

@@ -224,7 +224,7 @@ def gather(
                 raise Problem(f"{text}: give a single value, which all runs share")
         if wrong := check(overrides).problems:
             raise Problem("\n".join(wrong))
-        asked = {name: jobs([f"question={name}", "seed=0", *overrides], False) for name in questions or QUESTIONS}
+        asked = {name: jobs([f"question={name}", "seed=0", *overrides]) for name in questions or QUESTIONS}
         finder = Finder(runs_dir, seeds)
         baselines = {name: finder.variant("", name, baseline) for name in protocols or PROTOCOLS}
         variants = [

@@ -37,7 +37,7 @@ class Launch(NamedTuple):
     parallel: bool = False
 
 
-def check(overrides: Sequence[str], multirun: bool = False) -> Launch:
+def check(overrides: Sequence[str]) -> Launch:
     """Compose every job of a command line, and list all problems before anything is run or written."""
     wrong: list[str] = []
     sound: list[str] = []
@@ -52,19 +52,20 @@ def check(overrides: Sequence[str], multirun: bool = False) -> Launch:
         else:
             sound.append(text)
     try:
-        for job in jobs(sound, multirun):
+        for job in jobs(sound):
             composed = compose(job)
             HydraConfig.instance().set_config(composed)  # for values that refer to it, as in ${hydra:job.name}
-            sweeps = multirun or composed.hydra.mode == RunMode.MULTIRUN
+            sweeps = composed.hydra.mode == RunMode.MULTIRUN
             config = to_config(composed)
             lines = problems(config)
-            if wrong or sweeps or lines or Run(config_of_run(composed, composed.hydra)).answer() is None:
+            named = None if wrong or lines else config_of_run(composed, composed.hydra)
+            if named is None or sweeps or Run(named).answer() is None:
                 lines += problems_of_folders(config, composed, sweeps)
             lines += problems_of_devices(config, sweeps) + problems_of_loggers(config)
             lines += problems_of_hydra(composed) + problems_of_debugging(config, sweeps)
             wrong += [line for line in lines if line not in wrong]
-            if not wrong:
-                configs.append(config_of_run(composed, composed.hydra))
+            if named is not None and not wrong:
+                configs.append(named)
             parallel = in_parallel(composed.hydra)
             if parallel and not sweeps:
                 chosen = composed.hydra.runtime.choices["hydra/launcher"]
