@@ -72,20 +72,18 @@ def parse(text: str) -> tuple[Any, str | None]:
 
 
 def with_options(overrides: list[Override]) -> DictConfig:
-    """Compose the chosen options of groups, the first of several, and the declared keys if their values can be."""
+    """Compose the chosen options of groups, the first of several, and the other keys if their values can be."""
     chosen, options, declared = [], [], dict(keys())
     for override in overrides:
-        name = override.key_or_group
-        if override.type != OverrideType.CHANGE:
-            continue
+        name, changes = override.key_or_group, override.type == OverrideType.CHANGE
         line = override.input_line or ""
-        if name in declared and not override.is_sweep_override() and "${" not in line:  # it may refer to nothing
-            chosen.append(line)  # so that this is the composition of the job, too
-        elif options_of(name):
+        if changes and name not in declared and options_of(name):
             option = next(iter(values_of(override)), None)
             if problem_of_options(name, [option]) is None:
                 options.append(f"{name}={formatted(option)}")
                 chosen.append(options[-1])
+        elif (name in declared or not changes) and not override.is_sweep_override() and "${" not in line:
+            chosen.append(line)  # so that this is the composition of the job, too; ${...} may refer to nothing
     for some in (chosen, options):
         try:
             return compose(some)
