@@ -4,12 +4,14 @@ Hydra's public entries do not serve: `hydra.main` reads `sys.argv` and ends the 
 `hydra.initialize_config_dir` knows a single folder of files, where --config-dir adds one.
 """
 
+import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,7 +22,8 @@ from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -46,7 +49,11 @@ SourcesRegistry.instance().register(FileConfigSource)
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader, but what is composed for the checks before a run is not composed again for the run."""
+    """Hydra's loader, which composes the files of the same options once, and sets the keys of an override in a copy.
+
+    Hydra composes the files again for each configuration, for 70 ms. The checks before a run and the run itself ask for
+    the same one, and the jobs of a sweep or of a report for configurations that differ in a few keys.
+    """
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
@@ -56,11 +63,40 @@ class Loader(ConfigLoaderImpl):
         self, config_name: str | None, overrides: list[str], run_mode: RunMode, *arguments: Any, **named: Any
     ) -> DictConfig:
         """Compose a configuration; the caller may change it."""
-        key = (config_name, *overrides, run_mode)
-        if key not in self.composed:
-            composed = super().load_configuration(config_name, overrides, run_mode, *arguments, **named)
-            self.composed[key] = pickle.dumps(composed)
-        return cast(DictConfig, pickle.loads(self.composed[key]))
+        parsed = OverridesParser.create(self).parse_overrides(overrides)
+        keys = [override for override in parsed if self.sets_key(override)]
+        if not all(override in keys or self.chooses_option(override) for override in parsed):
+            keys = []  # among all others, the order may count
+        options = [text for text, override in zip(overrides, parsed, strict=True) if override not in keys]
+        files = (os.getcwd(), config_name, run_mode, *options)
+        if files not in self.composed:
+            composed = super().load_configuration(config_name, options, run_mode, *arguments, **named)
+            self.composed[files] = pickle.dumps(composed)
+        composed = pickle.loads(self.composed[files])
+        if keys:
+            self._apply_overrides_to_config(keys, composed)
+            of_jobs = [override for override in parsed if not override.is_hydra_override()]
+            composed.hydra.overrides.task = [override.input_line for override in of_jobs]
+            job = composed.hydra.job
+            if name_of_folder := getattr(config_loader_impl, "get_overrides_dirname", None):  # later, a resolver
+                job.override_dirname = name_of_folder(of_jobs, **job.config.override_dirname)
+        return cast(DictConfig, composed)
+
+    def sets_key(self, override: Override) -> bool:
+        """Whether an override sets a key of a run's configuration to one value."""
+        sets = override.type in (OverrideType.CHANGE, OverrideType.ADD, OverrideType.FORCE_ADD)
+        single = not override.is_sweep_override() and override.package is None
+        return sets and single and not override.is_hydra_override() and not self.is_group(override)
+
+    def chooses_option(self, override: Override) -> bool:
+        """Whether an override chooses an option of a group, or is Hydra's own, but not where it looks for files."""
+        if override.is_hydra_override():
+            return override.key_or_group != "hydra.searchpath"
+        return self.is_group(override) and not override.is_sweep_override() and isinstance(override.value(), str | list)
+
+    def is_group(self, override: Override) -> bool:
+        """Whether what an override names is a group of configuration files."""
+        return bool(self.repository.group_exists(override.key_or_group))
 
 
 @contextmanager
