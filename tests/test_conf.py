@@ -59,6 +59,7 @@ def test_every_key_says_what_it_means() -> None:
     assert all(declared.metadata["help"] for _, declared in keys())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["mnist", pytest.param("notebook", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("job", JOBS, ids=" ".join)
 def test_every_job_of_every_question_trains(

@@ -86,7 +86,8 @@ def root_mean_square(difference: torch.Tensor) -> float:
 @pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
 @pytest.mark.parametrize(
     ("optimizer", "activation"),
-    [(optimizer, "relu") for optimizer in OPTIMIZERS] + [("adam", activation) for activation in ACTIVATIONS][1:],
+    [(optimizer, "relu") for optimizer in OPTIMIZERS]
+    + [pytest.param("adam", activation, marks=pytest.mark.slow) for activation in list(ACTIVATIONS)[1:]],
 )
 def test_after_200_steps_all_ways_are_as_near_to_double_precision(
     optimizer: str, activation: str, monkeypatch: pytest.MonkeyPatch

@@ -46,6 +46,7 @@ def test_a_run_of_one_process_is_the_first_whatever_a_scheduler_has_set(
     assert os.environ[variable] == "1"
 
 
+@pytest.mark.slow
 def test_the_tasks_of_srun_are_runs_of_their_own(tmp_path: Path) -> None:
     tasks = [
         launched(*QUIET, f"seed={task}", f"runs_dir={tmp_path}", SLURM_PROCID=str(task), SLURM_NTASKS="2", RANK="1")
@@ -58,6 +59,7 @@ def test_the_tasks_of_srun_are_runs_of_their_own(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/seed*/metrics.csv"))) == 2
 
 
+@pytest.mark.slow
 def test_several_nodes_train_one_run(command: Command, tmp_path: Path) -> None:
     line = ["data.steps_per_epoch=2", "epochs=1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1"]
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_network_port())}

@@ -80,6 +80,7 @@ def test_a_corrupt_copy_of_the_records_is_read_again(
     assert mnist.load(tmp_path, train=False).images.equal(records.images)
 
 
+@pytest.mark.slow
 def test_parallel_first_runs_unpack_once(tmp_path: Path) -> None:
     code = f"from pathlib import Path; from mnist_mlp import mnist; mnist.prepare(Path({str(tmp_path)!r}))"
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]

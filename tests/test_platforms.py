@@ -44,6 +44,7 @@ def run_each(lines: list[list[str]], *options: str, **variables: str) -> tuple[l
     return json.loads(statuses), "\n".join(shown), done.stderr
 
 
+@pytest.mark.slow
 def test_every_script_runs_without_docstrings_and_asserts(command: Command, tmp_path: Path) -> None:
     assert command(*SHORT) == 0
     (tmp_path / "noise.npy").write_bytes(b"none")

@@ -11,6 +11,8 @@ from typing import Any
 import lightning
 import pytest
 from conftest import ROOT
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from torch.optim.swa_utils import AveragedModel
@@ -26,7 +28,12 @@ MODULES = sorted((ROOT / "mnist_mlp").rglob("*.py"))
 ALLOWED = {
     "callbacks/lightning_internals.py": {"_average_model"},
     "cli/arguments.py": {"_option_string_actions"},  # argparse lists its options nowhere else
-    "config/hydra_internals.py": {"hydra._internal", "_get_header_dict", "_normalize_file_name"},
+    "config/hydra_internals.py": {
+        "_apply_overrides_to_config",
+        "_get_header_dict",
+        "_normalize_file_name",
+        "hydra._internal",
+    },
     "inference/draw_app.py": {"_typeshed"},  # types, which only a type checker imports
 }
 DOCUMENTED = {"_asdict"}  # of named tuples
@@ -65,7 +72,7 @@ def test_a_module_uses_nothing_private_of_a_library_unless_it_is_there_for_that(
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        (Hydra.create_main_hydra2, ("train", "search path")),
+        (Hydra, ("train", "loader")),
         (Hydra.run, ("self", "config", "task", [])),
         (Hydra.multirun, ("self", "config", "task", [])),
         (Hydra.show_cfg, ("self", "config", [], "job", None, False)),
@@ -74,6 +81,10 @@ def test_a_module_uses_nothing_private_of_a_library_unless_it_is_there_for_that(
         (Hydra.shell_completion, ("self", "config", [])),
         (hydra_internals.create_config_search_path, ("folder",)),
         (hydra_internals.BasicSweeper.split_arguments, ([], None)),
+        (ConfigLoaderImpl, ("search path",)),
+        (ConfigLoaderImpl.load_configuration, ("self", "config", [], "mode")),
+        (ConfigLoaderImpl._apply_overrides_to_config, ([], "config")),
+        (ConfigRepository.group_exists, ("self", "group")),
         (hydra_internals.FileConfigSource._normalize_file_name, ("name",)),
         (hydra_internals.FileConfigSource._get_header_dict, ("text",)),
         (hydra_internals.SourcesRegistry.register, ("self", "type")),

@@ -143,6 +143,7 @@ def is_valid(overrides: list[str]) -> bool:
     return problems(configuration(overrides, Path("runs"))) == []  # batch normalization takes no batch of one sample
 
 
+@pytest.mark.slow
 @given(configurations.filter(is_valid), st.floats(0, 1, exclude_max=True), st.booleans())
 @settings(deadline=None)
 def test_a_run_killed_at_any_moment_ends_as_the_undisturbed_run(

@@ -102,6 +102,7 @@ def test_a_study_lies_in_its_folder_whatever_the_folders_name(name: str, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {name, "small.yaml"}
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
     line = [str(ROOT / "scripts" / "search.py"), str(write(tmp_path)), "--runs-dir", str(tmp_path / "runs")]
     options = ["--fresh", "1", "--trials", "4", "--jobs", "2"]

@@ -86,6 +86,7 @@ LEFT_OUT = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_there_when_something_needs_it() -> None:
     printed = python(PREPARED + IN_EACH_CHILD, json.dumps(LEFT_OUT)).splitlines()
     assert dict(zip(LEFT_OUT, printed, strict=True)) == dict.fromkeys(LEFT_OUT, "Linear")

@@ -144,6 +144,7 @@ def test_a_run_is_filed_under_its_question(
     assert row(only_run(tmp_path))["question"] == question
 
 
+@pytest.mark.slow
 def test_a_sweep_of_20_runs_has_one_table_with_the_same_columns(command: Command, tmp_path: Path) -> None:
     experiments = "baseline,q02,q03,q04,q05,q06,q08,q09,q09_as_run,q10"
     assert command("-m", *SHORT, f"experiment={experiments}", "seed=0,1", "callbacks=light") == 0

@@ -194,6 +194,7 @@ def test_the_record_says_what_took_the_steps(override: str, steps_by: str, comma
     assert result["hardware"]["steps_by"] == steps_by
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_parallel_sweep_share_the_cores(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     sweep = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1", *SHORT, f"runs_dir={tmp_path}"]
