@@ -93,6 +93,8 @@ def label_of(config: Config, choices: Mapping[str, Any]) -> str:
     """Name a run by its experiment and by what differs from it: by options of groups, and keys beside them."""
     experiment = choices["experiment"]
     changed = differences(config, reference(experiment))
+    if not changed:
+        return label(config.name, changed)
     usual = compose(experiment_of(experiment)).hydra.runtime.choices
     chosen: tuple[str, ...] = ()
     for group in sorted(choices, key="model".__ne__):  # first the layers, of which activations may name each

@@ -68,6 +68,8 @@ class Loader(ConfigLoaderImpl):
         if not all(override in keys or self.chooses_option(override) for override in parsed):
             keys = []  # among all others, the order may count
         options = [text for text, override in zip(overrides, parsed, strict=True) if override not in keys]
+        if not any(override.is_sweep_override() for override in parsed):
+            run_mode = RunMode.RUN  # is stricter, and composes the same
         files = (os.getcwd(), config_name, run_mode, *options)
         if files not in self.composed:
             composed = super().load_configuration(config_name, options, run_mode, *arguments, **named)
