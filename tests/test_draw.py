@@ -201,6 +201,7 @@ def test_the_address_is_shown_at_once_before_anything_is_loaded() -> None:
     assert errors.startswith("torch is not installed")
 
 
+@pytest.mark.slow
 def test_who_comes_while_the_networks_are_loaded_is_answered(runs: Path) -> None:
     started = draw(next(runs.glob("*/seed0")), "--port", 0)
     assert started.stdout

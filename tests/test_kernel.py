@@ -89,6 +89,7 @@ def test_a_library_is_on_the_disk_before_it_has_its_name(folder: Path, monkeypat
     assert synced == [[]]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_have_a_kernel_each_and_leave_one_file(folder: Path) -> None:
     code = (
         "from mnist_mlp.fast import start; start.prepare(); from mnist_mlp.fast import kernel; "

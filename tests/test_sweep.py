@@ -105,6 +105,7 @@ def test_a_sweep_killed_three_times_ends_as_an_undisturbed_one_does(tmp_path: Pa
     assert_same_runs(tmp_path / "killed", tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_of_two_processes_at_one_run_one_trains_and_the_other_takes_its_result(tmp_path: Path) -> None:
     run = ["epochs=2", "batch=20", "data.steps_per_epoch=2000", "trainer=cpu", f"runs_dir={tmp_path}"]
     first, second = launch(*run), launch(*run)

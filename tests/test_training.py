@@ -270,6 +270,7 @@ def test_ctrl_c_ends_cleanly_with_status_130_and_a_result_that_says_so(
     assert result["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(command: Command, tmp_path: Path) -> None:
     # 101 samples a batch, so that the shares of the processes differ in size.
     overrides = ["data.steps_per_epoch=5", "epochs=2", "batch=101", "trainer.threads=1"]
