@@ -58,6 +58,20 @@ def _compositions_of_our_own_files() -> Iterator[None]:
 
 
 @pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """List the overrides of what Hydra composes."""
+    overrides: list[str] = []
+    load = ConfigLoaderImpl.load_configuration
+
+    def counted(self: ConfigLoaderImpl, name: str, chosen: list[str], *arguments: Any, **named: Any) -> Any:
+        overrides.append(" ".join(chosen))
+        return load(self, name, chosen, *arguments, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    return overrides
+
+
+@pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     """Run a command line of train.py in this process, with the runs in a folder of the test's; give its exit status."""
     from mnist_mlp.cli.train import main

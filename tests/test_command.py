@@ -6,11 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import ROOT, SHORT
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from mnist_mlp.cli.train import main
 from mnist_mlp.config.options import OPTIONS
@@ -362,20 +360,6 @@ def test_without_arguments_the_baseline_is_trained(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     (record,) = tmp_path.glob("runs/baseline-*/seed0/result.json")
     assert json.loads(record.read_text(encoding="utf-8"))["test"]["accuracy"] > 0.97
-
-
-@pytest.fixture
-def composed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """List the overrides of what Hydra composes."""
-    overrides: list[str] = []
-    load = ConfigLoaderImpl.load_configuration
-
-    def counted(self: ConfigLoaderImpl, name: str, chosen: list[str], *arguments: Any, **named: Any) -> Any:
-        overrides.append(" ".join(chosen))
-        return load(self, name, chosen, *arguments, **named)
-
-    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
-    return overrides
 
 
 @pytest.mark.parametrize("wrong", ["bach=1", "batch=0", "model=deep9", "batch=a"])
