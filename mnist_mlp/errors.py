@@ -1,5 +1,22 @@
 """The exception for errors that the user can correct."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Problem(Exception):
     """An error that the user can correct: its message says what is wrong, where and why, and what would be right."""
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Name the extra of this package that installs what cannot be imported.
+
+    Raises:
+        Problem: instead of a `ModuleNotFoundError`.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise Problem(f"{package} is not installed: pip install 'mnist-mlp[{extra}]'") from error

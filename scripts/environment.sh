@@ -23,7 +23,7 @@ prepare() {
     "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "$("$base" --version 2>&1) is too old: mnist_mlp needs Python 3.11 or newer; set PYTHON=/path/to/python3"
     if ! "$python" -c '' 2>/dev/null; then
-        "$base" -m venv --clear "$venv" ||
+        "$base" -m venv --clear --upgrade-deps "$venv" ||
             fail "cannot create $venv; on Debian and Ubuntu, try 'apt install python3-venv'"
     fi
     echo "Installing mnist_mlp$extras in $venv (some minutes the first time) ..." >&2

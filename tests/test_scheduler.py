@@ -169,7 +169,7 @@ def ended_after_two_epochs(command: Command, *line: str) -> None:
     from lightning.pytorch.callbacks import Callback
 
     from mnist_mlp import training
-    from mnist_mlp.cli import train as commands
+    from mnist_mlp.interactive import jobs
 
     class Interrupt(Callback):
         def on_train_epoch_start(self, trainer: object, pl_module: torch.nn.Module) -> None:
@@ -180,5 +180,5 @@ def ended_after_two_epochs(command: Command, *line: str) -> None:
         return training.train(config, show, watchers=[Interrupt()])  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "training_function", lambda show: interrupted)
+        patch.setattr(jobs, "training_function", lambda show, library: interrupted)
         assert command(*line) == 130

@@ -17,8 +17,8 @@ import pytest
 from conftest import ROOT
 
 from mnist_mlp.callbacks import terminal
-from mnist_mlp.cli import train as commands
 from mnist_mlp.config.compose import compose_run, composing
+from mnist_mlp.interactive import jobs
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.runs import console, ranks, sweep
 from mnist_mlp.runs.record import Epoch, Result
@@ -189,10 +189,10 @@ def test_reused_jobs_do_not_count_for_the_time_that_is_left(
 def test_processes_that_a_run_has_started_show_nothing(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     showing: list[Any] = []
 
-    def training_function(show: bool) -> Callable[..., float]:
+    def training_function(show: bool, library: bool) -> Callable[..., float]:
         return lambda config, show: showing.append(show) or 0.0
 
-    monkeypatch.setattr(commands, "training_function", training_function)
+    monkeypatch.setattr(jobs, "training_function", training_function)
     monkeypatch.setenv(ranks.LEADER, str(os.getppid()))
     for rank in ("0", "1"):
         monkeypatch.setenv("LOCAL_RANK", rank)

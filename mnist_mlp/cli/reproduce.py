@@ -11,8 +11,8 @@ runs are not trained again: the same command continues after an interruption.
 import sys
 
 from mnist_mlp.cli.report import make, parser, protocols_of
-from mnist_mlp.cli.train import training_function
 from mnist_mlp.errors import Problem
+from mnist_mlp.interactive.jobs import training_function
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather, with_seed
 from mnist_mlp.runs.launch import problems_of_folder
 from mnist_mlp.runs.sweep import Sweep

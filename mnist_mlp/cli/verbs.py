@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mnist_mlp.cli.arguments import clean_exit
 from mnist_mlp.config.valid import nearest
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import needing
 
 VERBS = ("draw", "evaluate", "export", "predict", "report", "reproduce", "search", "table")
 """The verbs; each has a module of the same name in this package."""
@@ -46,9 +46,5 @@ def run(verb: str) -> None:
     from mnist_mlp.fast import start
 
     start.prepare()
-    with clean_exit():
-        try:
-            import_module(f"mnist_mlp.cli.{verb}").main()
-        except ModuleNotFoundError as error:
-            package, extra = str(error.name).partition(".")[0], EXTRAS.get(verb, verb)
-            raise Problem(f"{package} is not installed: pip install 'mnist-mlp[{extra}]'") from error
+    with clean_exit(), needing(EXTRAS.get(verb, verb)):
+        import_module(f"mnist_mlp.cli.{verb}").main()

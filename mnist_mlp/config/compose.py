@@ -6,6 +6,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -87,6 +88,23 @@ def config_of_run(composed: DictConfig, hydra_config: Any) -> Config:
     config.name = label_of(config, choices)
     config.chosen = {"model": choices["model"], "experiment": choices["experiment"] or "none", "question": question}
     return config
+
+
+def named(composed: Config | DictConfig) -> Config:
+    """Name a configuration that Hydra composed elsewhere after what differs from the baseline.
+
+    Raises:
+        Problem: it is not a complete configuration of this project's, or values are out of range.
+    """
+    config = composed if isinstance(composed, Config) else to_config(composed)
+    missing = [name for name, _ in keys() if OmegaConf.is_missing(OmegaConf.structured(config), name)]
+    if missing:
+        raise Problem(f"{missing[0]} is missing; compose the configuration, as with mnist_mlp.train('batch=1')")
+    if found := problems(config):
+        raise Problem("\n".join(found))
+    chosen = {"model": "none", "experiment": "none", "question": "none"} | config.chosen
+    name = config.name or label(None, differences(config, reference(None)))
+    return replace(config, name=name, chosen=chosen, runs_dir=os.path.expanduser(config.runs_dir))
 
 
 def label_of(config: Config, choices: Mapping[str, Any]) -> str:

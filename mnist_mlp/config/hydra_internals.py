@@ -103,17 +103,21 @@ class Loader(ConfigLoaderImpl):
 
 @contextmanager
 def hydra_of(folder: Path, further: Path | None) -> Iterator[Hydra]:
-    """Initialize Hydra with a folder of configuration files, and a further one whose files hide none of the first."""
+    """Initialize Hydra with a folder of configuration files, and a further one whose files hide none of the first.
+
+    Afterwards Hydra is as it was, as the caller may be the job of another application of Hydra's.
+    """
     search_path = create_config_search_path(str(folder))
     if further is not None:
         search_path.prepend("command-line", f"file://{further}", SearchPathQuery("schema"))
     hydra = Hydra("train", Loader(search_path))
-    GlobalHydra.instance().initialize(hydra)
+    in_use, of_job = GlobalHydra.instance(), HydraConfig.instance()
+    before = in_use.hydra, of_job.cfg
+    in_use.hydra = hydra
     try:
         yield hydra
     finally:
-        GlobalHydra.instance().clear()
-        HydraConfig.instance().cfg = None
+        in_use.hydra, of_job.cfg = before
 
 
 def split_sweep(overrides: list[Override]) -> list[list[str]]:

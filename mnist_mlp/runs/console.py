@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -11,11 +12,29 @@ if TYPE_CHECKING:
 
 
 def console(stderr: bool = False) -> "Console":
-    """Give standard output or standard error to rich, which is imported now: `--help` has no need of it."""
+    """Give standard output or standard error to rich, which is imported now: `--help` has no need of it.
+
+    In a notebook, what moves on standard error is one of its widgets.
+    """
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()  # whatever FORCE_COLOR says, a file stays plain
-    return Console(stderr=stderr, force_terminal=terminal, force_jupyter=False, markup=False, highlight=False)
+    widgets = stderr and in_notebook()
+    return Console(
+        stderr=stderr,
+        force_terminal=terminal,
+        force_jupyter=widgets,
+        force_interactive=True if widgets else None,
+        markup=False,
+        highlight=False,
+    )
+
+
+def in_notebook() -> bool:
+    """Whether a notebook runs this process, and the package of its widgets is installed."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    return hasattr(shell, "kernel") and find_spec("ipywidgets") is not None
 
 
 def rendered(text: "Text | str") -> str:

@@ -242,8 +242,8 @@ LOGGING = ("light", "default", "full")
 
 def measure_logging(rounds: int) -> dict[str, Any]:
     """Time complete runs of the baseline network, tests included, in pairs in a single process that is warmed up."""
-    from mnist_mlp.cli.train import training_function
     from mnist_mlp.config.compose import compose_run, composing
+    from mnist_mlp.interactive.jobs import training_function
 
     train = training_function()
     pairs: dict[str, dict[str, list[list[float]]]] = {option: {"100": [], "10000": []} for option in LOGGING}

@@ -1,0 +1,1 @@
+"""The Python interface: runs and sweeps as objects, for notebooks and scripts."""

@@ -1,0 +1,105 @@
+"""Train a run or a sweep from Python. Free of torch until something is trained."""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from mnist_mlp.config.compose import composing, named
+from mnist_mlp.config.schema import Config
+from mnist_mlp.errors import Problem
+from mnist_mlp.interactive.jobs import run_sweep, training_function
+from mnist_mlp.interactive.values import overrides_of, sweep_of
+from mnist_mlp.runs.launch import Launch, check
+
+if TYPE_CHECKING:
+    from mnist_mlp.interactive.run import TrainedRun
+    from mnist_mlp.interactive.sweep import Sweep
+
+_LOCK = threading.RLock()
+"""Held while something is composed or trained: Hydra, the random numbers and PyTorch's threads are the process's."""
+
+
+def train(*overrides: str | Config | DictConfig, show: bool = True, **keys: Any) -> "TrainedRun":
+    """Train one run, or find it trained: the same run, in the same folder, as `python train.py` makes.
+
+    Args:
+        overrides: as on the command line, each a text: `"model=deep5"`; or, alone, a composed configuration.
+        show: whether the run prints how it goes.
+        keys: plain keys and groups with their values: `batch=25`, `logger="none"`.
+
+    Raises:
+        Problem: an override is wrong, or the data, the device or a `_target_` cannot be used.
+        KeyboardInterrupt: the same call resumes the run.
+    """
+    from mnist_mlp.interactive.run import TrainedRun
+
+    with _LOCK:
+        with composing():
+            if overrides and isinstance(overrides[0], (Config, DictConfig)):
+                config = named(overrides[0])
+            else:
+                launch = _checked([*_texts(overrides), *overrides_of(keys)])
+                if launch.sweeps:
+                    raise Problem(
+                        f"train: {len(launch.configs)} runs, but it trains one; mnist_mlp.sweep trains several"
+                    )
+                (config,) = launch.configs
+        training_function(show, library=True)(config, show)
+    return TrainedRun(config)
+
+
+def sweep(*overrides: str, show: bool = True, **keys: Any) -> "Sweep":
+    """Train a run for each combination of values, or find it trained: the same runs as `python train.py -m` makes.
+
+    A run that fails does not stop the others, unless `fail_fast=True`.
+
+    Args:
+        overrides: as on the command line, each a text: `"question=q05"`, `"batch=1,25"`.
+        show: whether the runs print how they go.
+        keys: plain keys and groups; a list, a range or an array has the values of several runs: `seed=range(5)`.
+
+    Raises:
+        Problem: an override is wrong; or a run has failed, and `fail_fast=True`.
+        KeyboardInterrupt: the same call resumes the sweep.
+    """
+    from mnist_mlp.interactive.sweep import Sweep
+
+    texts = [*_texts(overrides), *sweep_of(keys), "hydra.mode=MULTIRUN"]
+    with _LOCK, composing() as hydra:
+        launch = _checked(texts)
+        try:
+            run_sweep(launch, hydra, texts, show, library=True)
+        except SystemExit as failed:
+            raise Problem("fail_fast=true: a run has failed, and the sweep stopped there") from failed
+    return Sweep(launch.configs)
+
+
+def question(name: str, *overrides: str, show: bool = True, **keys: Any) -> "Sweep":
+    """Train a question of the lab, its variants and the baseline, or find them trained.
+
+    Args:
+        name: q01 to q10.
+        overrides: further ones, as `sweep` takes them; `seed=range(5)` trains five seeds of each.
+        show: whether the runs print how they go.
+        keys: as `sweep` takes them.
+
+    Raises:
+        Problem: there is no such question, or an override is wrong.
+        KeyboardInterrupt: the same call resumes the question.
+    """
+    return sweep(f"question={name}", *overrides, show=show, **keys)
+
+
+def _texts(overrides: tuple[Any, ...]) -> list[str]:
+    for override in overrides:
+        if not isinstance(override, str):
+            raise Problem(f"{override!r}: not an override; write a text, as in 'batch=1', or a keyword, as in batch=1")
+    return list(overrides)
+
+
+def _checked(overrides: list[str]) -> Launch:
+    launch = check(overrides)
+    if launch.problems:
+        raise Problem("\n".join(launch.problems))
+    return launch

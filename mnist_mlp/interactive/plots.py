@@ -1,0 +1,138 @@
+"""Figures of a sweep."""
+
+import io
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from mnist_mlp.config.valid import nearest
+from mnist_mlp.errors import Problem
+from mnist_mlp.interactive.tables import EPOCH
+from mnist_mlp.report.figures import COLORS, MARKERS, fit_accuracy
+from mnist_mlp.statistics import summarize
+
+if TYPE_CHECKING:
+    from mnist_mlp.interactive.sweep import Sweep
+
+NAMES = {
+    "seconds": "seconds of a run",
+    "steps": "optimizer steps",
+    "lr": "learning rate",
+    "batch": "batch size",
+}
+"""Titles of axes, where the name of a column is not enough."""
+
+
+class Shown(Figure):
+    """A figure that a notebook shows wherever matplotlib's own integration is not active."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
+def plot(sweep: "Sweep", of: str, x: str) -> Figure:
+    """Draw a column of a sweep's runs, or of their epochs."""
+    if x == "epoch":
+        return curves(sweep, of)
+    if x == "configuration":
+        return means(sweep, of)
+    return line(sweep, of, x)
+
+
+def curves(sweep: "Sweep", of: str) -> Figure:
+    """Draw the mean of each configuration's completed runs over the epochs, with its 95% t-interval."""
+    columns = EPOCH[1:]
+    if of not in columns:
+        raise Problem(f"{of}: over epochs it is one of {', '.join(columns)}{nearest(of, columns)}")
+    done = [str(run.folder) for run in sweep.runs if run.status == "completed"]
+    epochs = sweep.epochs()
+    epochs = epochs[epochs["folder"].isin(done) & epochs[of].notna()]
+    _some(of, list(epochs[of]))
+    figure, axes = _axes(of)
+    axes.set_xlabel("epoch")
+    for (name, group), color, marker in zip(epochs.groupby("configuration", sort=False), cycle(COLORS), cycle(MARKERS)):
+        _line(axes, group.groupby("epoch")[of], str(name), color, marker)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside lower left", frameon=False)
+    _finish(axes, of)
+    return figure
+
+
+def means(sweep: "Sweep", of: str) -> Figure:
+    """Draw each configuration's mean with its interval, and each completed run."""
+    values = {label: list(own.values()) for label, own in sweep.values(of).items() if own}
+    _some(of, [value for own in values.values() for value in own])
+    figure, axes = _axes(of)
+    for place, own in enumerate(values.values()):
+        summary = summarize(own)
+        half = [[summary.high - summary.mean]] * 2 if summary.n > 1 else None
+        axes.plot([place] * len(own), own, "o", color=COLORS[1], alpha=0.3, markersize=4, zorder=1)
+        axes.errorbar([place], [summary.mean], yerr=half, fmt="o", color=COLORS[0], capsize=4, zorder=2)
+    slanted = len(values) > 4 or max(map(len, values)) > 16
+    axes.set_xticks(
+        range(len(values)), list(values), rotation=30 if slanted else 0, ha="right" if slanted else "center"
+    )
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    _finish(axes, of)
+    return figure
+
+
+def line(sweep: "Sweep", of: str, x: str) -> Figure:
+    """Draw the means over a column with numbers."""
+    sweep.values(of)
+    table = sweep.table()
+    numbers = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
+    if x not in numbers:
+        raise Problem(f"x={x}: it is configuration, epoch or one of {', '.join(numbers)}{nearest(x, numbers)}")
+    done = table[(table["status"] == "completed") & table[of].notna() & table[x].notna()]
+    _some(of, list(done[of]))
+    figure, axes = _axes(of)
+    axes.set_xlabel(NAMES.get(x, x.replace("_", " ")))
+    axes.plot(done[x], done[of], "o", color=COLORS[1], alpha=0.3, markersize=4, zorder=1)
+    _line(axes, done.groupby(x)[of], "", COLORS[0], "o")
+    if done[x].min() > 0 and done[x].max() >= 10 * done[x].min():
+        axes.set_xscale("log")
+    _finish(axes, of)
+    return figure
+
+
+def _line(axes: Axes, groups: "pd.api.typing.SeriesGroupBy", label: str, color: str, marker: str) -> None:
+    summaries = {place: summarize(list(group)) for place, group in groups}
+    places, means = list(summaries), [each.mean for each in summaries.values()]
+    axes.plot(places, means, color=color, marker=marker, markersize=4, label=label, zorder=2)
+    low, high = ([getattr(each, end) for each in summaries.values()] for end in ("low", "high"))
+    axes.fill_between(places, low, high, color=color, alpha=0.2, linewidth=0)  # nothing where there is one run
+
+
+def _axes(of: str) -> tuple[Figure, Axes]:
+    figure = Shown(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(alpha=0.3)
+    named = NAMES.get(of, of.replace("val_", "validation ").replace("train_", "training ").replace("_", " "))
+    axes.set_ylabel(named)
+    return figure, axes
+
+
+def _finish(axes: Axes, of: str) -> None:
+    # Puts accuracies on a scale in percent: where they range widely, a logit scale keeps 97 and 98% apart.
+    if not of.endswith("accuracy"):
+        return
+    low, high = axes.dataLim.intervaly
+    fit_accuracy(axes, [low, high])
+    axes.set_ylabel(f"{axes.get_ylabel()}, % (logit scale)")
+    if len(axes.get_yticks()) < 4:
+        axes.set_yscale("linear")
+        axes.set_ylabel(axes.get_ylabel().removesuffix(" (logit scale)"))
+        axes.set_ylim(max(0, low - 0.05 * (high - low)), min(1, high + 0.05 * (high - low)))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+
+
+def _some(of: str, values: list[float]) -> None:
+    if not values:
+        raise Problem(f"{of}: no completed run of this sweep has it")

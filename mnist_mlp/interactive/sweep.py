@@ -1,0 +1,149 @@
+"""A sweep that was trained, from Python: its runs as a table, compared and drawn."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mnist_mlp.config.schema import Config
+from mnist_mlp.config.valid import nearest
+from mnist_mlp.errors import Problem, needing
+from mnist_mlp.interactive import tables
+from mnist_mlp.interactive.run import TrainedRun
+from mnist_mlp.statistics import compare, holm, summarize, verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COMPARISON = (
+    "configuration",
+    "n",
+    "mean",
+    "low",
+    "high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+    "verdict",
+)
+
+
+class Sweep:
+    """The runs of a sweep.
+
+    Args:
+        configs: of the jobs, with the labels of their folders as names.
+
+    Attributes:
+        runs: in the order of the jobs.
+        names: what distinguishes each configuration from the others of the sweep, by identity.
+    """
+
+    def __init__(self, configs: Sequence[Config]) -> None:
+        runs = [TrainedRun(config) for config in configs]
+        self.runs = list({run.folder: run for run in runs}.values())
+        self.names = distinguishing({run.id: run.label for run in self.runs})
+
+    def table(self) -> pd.DataFrame:
+        """Tabulate the runs, a row for each, as `mnist_mlp.results` does with a folder."""
+        return self._with_names(tables.table((run.folder, run.result) for run in self.runs))
+
+    def epochs(self) -> pd.DataFrame:
+        """Tabulate the epochs of all runs, a row for each."""
+        return self._with_names(tables.table_of_epochs((run.folder, run.result) for run in self.runs))
+
+    def _with_names(self, rows: pd.DataFrame) -> pd.DataFrame:
+        names = {str(run.folder): self.names[run.id] for run in self.runs}
+        rows.insert(0, "configuration", rows["folder"].map(names))
+        return rows
+
+    def values(self, of: str = "test_accuracy") -> dict[str, dict[int, float]]:
+        """Return a figure of the completed runs, by configuration and seed.
+
+        Args:
+            of: a column of `table` with numbers.
+
+        Raises:
+            Problem: there is no such column.
+        """
+        table = self.table()
+        numbers = [*tables.MEASURED, "epochs"]
+        if of not in numbers:
+            raise Problem(f"{of}: it is one of {', '.join(numbers)}{nearest(of, numbers)}")
+        found: dict[str, dict[int, float]] = {name: {} for name in self.names.values()}
+        done = table[(table["status"] == "completed") & table[of].notna()]
+        for name, seed, value in zip(done["configuration"], done["seed"], done[of], strict=True):
+            found[name][seed] = float(value)
+        return found
+
+    def compare(self, reference: str = "baseline", of: str = "test_accuracy") -> pd.DataFrame:
+        """Compare each configuration with one of them, seed by seed.
+
+        Args:
+            reference: a configuration, by what distinguishes it, or "baseline" for the one that nothing does.
+            of: a column of `table`; of an accuracy more is better, of anything else less.
+
+        Returns:
+            A row for each configuration: the number of its completed runs, the mean with its 95% t-interval, the mean
+            difference from the reference over the seeds that both have, with its 95% t-interval, the p-value of the
+            paired t-test adjusted for all rows (Holm 1979), and the verdict at the level 0.05.
+
+        Raises:
+            Problem: the sweep has no such configuration, or the table no such column.
+        """
+        values = self.values(of)
+        if reference not in values:
+            labels = list(values)
+            raise Problem(f"{reference}: not in this sweep, which has {', '.join(labels)}{nearest(reference, labels)}")
+        others = [label for label in values if label != reference]
+        comparisons = {label: compare(values[label], values[reference]) for label in others}
+        adjusted = dict(zip(others, holm([each.p for each in comparisons.values()]), strict=True))
+        sign = 1 if of.endswith("accuracy") else -1
+        rows = []
+        for label, own in values.items():
+            summary = summarize(list(own.values()))
+            row: tuple[str | float, ...] = (label, summary.n, summary.mean, summary.low, summary.high)
+            if label in comparisons:
+                each, p = comparisons[label], adjusted[label]
+                judged = verdict(sign * each.difference, p) if each.n > 1 else "too few seeds"
+                row += (each.difference, each.low, each.high, p, judged)
+            rows.append(dict(zip(COMPARISON, row, strict=False)))
+        return pd.DataFrame(rows, columns=COMPARISON)
+
+    def plot(self, of: str = "test_accuracy", x: str = "configuration") -> "Figure":
+        """Draw a figure of the runs: means with 95% t-intervals, and each run as a small point.
+
+        Args:
+            of: a column of `table`, or with `x="epoch"` one of the epochs: train_loss, val_accuracy and so on.
+            x: "configuration", "epoch" for curves, or a column of `table` with numbers, as batch, lr or steps.
+
+        Raises:
+            Problem: there is no such column, or no completed run has it.
+        """
+        with needing("report"):
+            from mnist_mlp.interactive import plots
+
+        return plots.plot(self, of, x)
+
+    def __repr__(self) -> str:
+        """Count the runs."""
+        done = sum(run.status == "completed" for run in self.runs)
+        return f"<sweep of {len(self.runs)} runs, {done} completed>"
+
+    def _repr_html_(self) -> str:
+        return str(self.table().drop(columns="folder").to_html(index=False))
+
+
+def distinguishing(labels: Mapping[str, str]) -> dict[str, str]:
+    """Name configurations by the parts of their labels that not all of them have, or "baseline" if there are none.
+
+    Args:
+        labels: by identity; where two are the same, as with `name=`, the identity is added.
+    """
+    parts = {identity: label.split(",") for identity, label in labels.items()}
+    shared = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set()
+    names = {own: ",".join(part for part in parts[own] if part not in shared) or "baseline" for own in parts}
+    several = Counter(names.values())
+    return {own: f"{name}-{own}" if several[name] > 1 else name for own, name in names.items()}
