@@ -45,7 +45,7 @@ def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) 
     """Train a configuration, or reuse its finished result, and return its last validation accuracy.
 
     Args:
-        config: of the run.
+        config: of the run, as `config.compose.compose_run` or `named` gives it.
         show: also on the standard output.
         watchers: callbacks in addition to the configuration's.
 
@@ -53,10 +53,13 @@ def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) 
         A fraction; NaN if the run diverged before its first epoch ended.
 
     Raises:
-        Problem: the data, the device or a `_target_` cannot be used; nothing has been written then.
+        Problem: the configuration is incomplete, or the data, the device or a `_target_` cannot be used; nothing has
+            been written then.
         KeyboardInterrupt: the user interrupted the run; its record says so.
         Stopped: a watcher ended it.
     """
+    if not config.chosen:
+        raise Problem("train: a configuration without the options that were chosen; use mnist_mlp.train(config)")
     with trusting(config):
         if config.trainer.get("fast_dev_run"):
             with TemporaryDirectory() as folder:

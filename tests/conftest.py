@@ -43,13 +43,13 @@ def _compositions_of_our_own_files() -> Iterator[None]:
     """Keep them from one command to the next: a command composes for a third of its time, and these files stay."""
     compose, kept = ConfigLoaderImpl.load_configuration, dict[Any, bytes]()
 
-    def load(self: ConfigLoaderImpl, name: str, overrides: list[str], *arguments: Any, **named: Any) -> Any:
+    def load(self: ConfigLoaderImpl, config_name: str, overrides: list[str], *arguments: Any, **named: Any) -> Any:
         own = all(source.provider != "command-line" for source in self.get_sources())
         if not own or any("searchpath" in text for text in overrides):
-            return compose(self, name, overrides, *arguments, **named)
+            return compose(self, config_name, overrides, *arguments, **named)
         key = (os.getcwd(), *overrides, str(arguments), str(named))
         if key not in kept:
-            kept[key] = pickle.dumps(compose(self, name, overrides, *arguments, **named))
+            kept[key] = pickle.dumps(compose(self, config_name, overrides, *arguments, **named))
         return pickle.loads(kept[key])
 
     with pytest.MonkeyPatch.context() as patch:

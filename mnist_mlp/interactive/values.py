@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from mnist_mlp.errors import Problem
 
-PLAIN = re.compile(r"[A-Za-z_/][\w./-]*")
+PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
 """What needs no quotes in an override."""
 
 WORDS = ("true", "false", "null", "inf", "nan")
