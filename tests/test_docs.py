@@ -164,7 +164,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
 
 
 def test_the_readme_is_short_and_leads_to_every_page() -> None:
-    assert len(README.splitlines()) <= 170
+    assert len(README.splitlines()) <= 185
     assert [
         page.name for page in (ROOT / "docs").glob("*.md") if not any(page.name in text for text in PAGES.values())
     ] == []
