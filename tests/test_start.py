@@ -77,10 +77,12 @@ LEFT_OUT = [
     "import matplotlib\nmatplotlib.use('agg')\nmetric.plot()\nprint('Linear')",
     "from torchmetrics import MeanMetric\nimport matplotlib\nmatplotlib.use('agg')\n"
     "metric = MeanMetric()\nmetric.update(1)\nmetric.plot()\nprint('Linear')",
+    # torch 2.9 does not have the setting.
     "torch.use_deterministic_algorithms(True)\nassert 'torch._inductor.utils' not in sys.modules\n"
     "import torch._inductor.utils\nfrom torch._inductor import config\n"
     "assert getattr(config, 'deterministic', True)\ntorch.use_deterministic_algorithms(False)\n"
-    "assert config is sys.modules['torch._inductor.config']\nprint('Linear' * (not getattr(config, 'deterministic', False)))",  # which torch 2.9 does not have,
+    "assert config is sys.modules['torch._inductor.config']\n"
+    "print('Linear' * (not getattr(config, 'deterministic', False)))",
     "import torchvision.transforms\ntorchvision.transforms.RandomRotation(10)\nprint('Linear')",
     "program = torch.export.export(torch.nn.Linear(2, 1), (torch.ones(1, 2),))\nprint('Linear')",
 ]
