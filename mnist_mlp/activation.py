@@ -1,5 +1,7 @@
 """The activations by name. Free of torch, so that a command line can be checked before torch is imported."""
 
+from mnist_mlp.language import ngettext
+
 ACTIVATIONS = {
     "relu": "ReLU",
     "sigmoid": "Sigmoid",
@@ -28,7 +30,12 @@ def one_per_layer(activation: str | list[str], layers: int) -> list[str]:
         return [activation] * layers
     if len(activation) != layers:
         raise ValueError(
-            f"activation names {len(activation)} ({', '.join(activation)}), but hidden_sizes has {layers} hidden "
-            f"layer{'s' if layers != 1 else ''}: give one name for all, or one for each"
+            ngettext(
+                "activation names {given} ({names}), but hidden_sizes has {layers} hidden layer: give one name for "
+                "all, or one for each",
+                "activation names {given} ({names}), but hidden_sizes has {layers} hidden layers: give one name for "
+                "all, or one for each",
+                layers,
+            ).format(given=len(activation), names=", ".join(activation), layers=layers)
         )
     return list(activation)

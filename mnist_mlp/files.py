@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -57,7 +58,8 @@ def saving(path: Path) -> Iterator[Path]:
         with replacing(path) as partial:
             yield partial
     except OSError as error:
-        raise Problem(f"{path}: cannot be written: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise Problem(_("{path}: cannot be written: {reason}").format(path=path, reason=reason)) from error
 
 
 def write(path: Path, content: str | bytes) -> None:

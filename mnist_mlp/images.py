@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from mnist_mlp.language import _, figure
+
 SIDE = 28
 PIXELS = SIDE * SIDE
 DIGITS = 10
@@ -33,15 +35,16 @@ def mistakes(
     size, width, height = 2 * SIDE, WIDTH // columns, 92
     picture = Image.new("L", (WIDTH, rows * height + 24), PAPER)
     draw = ImageDraw.Draw(picture)
-    total = f"{len(wrong):,} of {len(labels):,} test images are misclassified; the most confident:"
-    draw.text((4, 4), total if len(wrong) else "no test image is misclassified", INK, _font(12))
+    total = _("{wrong} of {images} test images are misclassified; the most confident:")
+    total = total.format(wrong=figure(len(wrong), ","), images=figure(len(labels), ","))
+    draw.text((4, 4), total if len(wrong) else _("no test image is misclassified"), INK, _font(12))
     for place, sample in enumerate(worst):
         left, top = place % columns * width, place // columns * height + 24
         digit = Image.fromarray(255 - images[sample].reshape(SIDE, SIDE)).resize((size, size), 0)
         picture.paste(digit, (left + (width - size) // 2, top))
-        caption = f"{labels[sample]} as {guesses[sample]}"
+        caption = _("{digit} as {guess}").format(digit=labels[sample], guess=guesses[sample])
         draw.text((left + width / 2, top + 57), caption, INK, _font(12), anchor="ma")
-        draw.text((left + width / 2, top + 71), f"{confidence[sample]:.1%}", FAINT, _font(11), anchor="ma")
+        draw.text((left + width / 2, top + 71), figure(confidence[sample], ".1%"), FAINT, _font(11), anchor="ma")
     return picture
 
 
@@ -58,8 +61,8 @@ def confusion_matrix(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarra
     cell, margin = 31, 36
     picture = Image.new("RGB", (WIDTH, margin + DIGITS * cell + 4), _gray(PAPER))
     draw = ImageDraw.Draw(picture)
-    draw.text((margin + DIGITS * cell / 2, 1), "classified as", _gray(FAINT), _font(12), anchor="ma")
-    draw.text((2, 18), "digit", _gray(FAINT), _font(12))
+    draw.text((margin + DIGITS * cell / 2, 1), _("classified as"), _gray(FAINT), _font(12), anchor="ma")
+    draw.text((2, 18), _("digit"), _gray(FAINT), _font(12))
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     for row, column in product(range(DIGITS), repeat=2):
         # Mistakes are rare; the cube root makes those of one image in a hundred visible.

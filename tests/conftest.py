@@ -21,6 +21,8 @@ from mnist_mlp.fast import start
 # One cache for all workers of a test session, apart from the user's own; set before anything asks for it.
 os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"mnist_mlp-tests-{os.getuid()}")
 os.environ["KERAS_BACKEND"] = "torch"
+os.environ["LC_ALL"] = "C.UTF-8"  # English
+os.environ.pop("LANGUAGE", None)
 os.environ["OMP_NUM_THREADS"] = "1"  # each core has a worker of its own
 
 # A fixed sample in the test suite; scripts/dev/night.sh tries new ones, a hundred times as many.

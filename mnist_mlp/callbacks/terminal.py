@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,8 +15,9 @@ from mnist_mlp.callbacks.history import History
 from mnist_mlp.config.schema import Config
 from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import NotebookRun
+from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.runs import checkpoint
-from mnist_mlp.runs.console import console, counted, rendered
+from mnist_mlp.runs.console import console, rendered
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result
 
@@ -41,19 +42,20 @@ class Terminal(Callback):
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Say where a run goes on."""
         if self.history.epochs:
-            log.info("resuming after epoch %d of %d", len(self.history.epochs), trainer.max_epochs)
+            said = _("resuming after epoch {epoch} of {epochs}")
+            log.info(said.format(epoch=len(self.history.epochs), epochs=trainer.max_epochs))
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Log the header of the epochs' lines before the first, and begin the bar."""
         if not self.bar.tasks:
-            log.info(Text("  epoch   seconds   train loss   accuracy   validation loss   accuracy", "bold"))
+            log.info(Text(_line(_titles()), "bold"))
         batches: Any = trainer.train_dataloader
         out = console(stderr=True)
         self.bar = Progress(
-            TextColumn(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"),
+            TextColumn(_("epoch {epoch}/{epochs}").format(epoch=trainer.current_epoch + 1, epochs=trainer.max_epochs)),
             BarColumn(30),
             MofNCompleteColumn(),
-            TextColumn("steps"),
+            TextColumn(_("steps")),
             TimeRemainingColumn(),
             console=out,
             transient=True,
@@ -74,11 +76,11 @@ class Terminal(Callback):
         """End the bar and log the epoch's line."""
         self._end()
         epoch = self.history.epochs[-1]
-        number = f"{epoch.epoch}/{trainer.max_epochs}"
-        line = f"{number:>7} {epoch.seconds:9.1f} {epoch.train_loss:12.4f} {epoch.train_accuracy:10.2%}"
+        cells = [f"{epoch.epoch}/{trainer.max_epochs}", figure(epoch.seconds, ".1f")]
+        cells += [figure(epoch.train_loss, ".4f"), figure(epoch.train_accuracy, ".2%")]
         if epoch.val_loss is not None and epoch.val_accuracy is not None:
-            line += f" {epoch.val_loss:17.4f} {epoch.val_accuracy:10.2%}"
-        log.info(line)
+            cells += [figure(epoch.val_loss, ".4f"), figure(epoch.val_accuracy, ".2%")]
+        log.info(_line(cells))
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Take the bar away."""
@@ -87,6 +89,15 @@ class Terminal(Callback):
     def _end(self) -> None:
         with suppress(OSError):  # the terminal was closed, and the run goes on
             self.bar.stop()
+
+
+def _titles() -> tuple[str, ...]:
+    return (_("epoch"), _("seconds"), _("train loss"), _("accuracy"), _("validation loss"), _("accuracy"))
+
+
+def _line(cells: Sequence[str]) -> str:
+    widths = map(max, (7, 9, 12, 10, 17, 10), map(len, _titles()))
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
 
 
 class Shown(logging.StreamHandler[Any]):
@@ -153,9 +164,17 @@ def heading(config: Config, device: str) -> Text:
     sizes = "-".join(str(size) for size in (PIXELS, *config.model.hidden_sizes, DIGITS))
     activation = config.model.activation
     names = activation if isinstance(activation, str) else "-".join(activation)
-    optimizer = f"{config.optimizer['_target_'].rsplit('.', 1)[-1]} lr {config.optimizer['lr']:g}"
-    trained = f"{sizes} {names}, {optimizer}, batch {config.data.batch:,}, {counted(config.epochs, 'epoch')}"
-    return Text.assemble((trained, "bold"), f"\n{config.data.protocol} protocol, seed {config.seed}, {device}")
+    optimizer = f"{config.optimizer['_target_'].rsplit('.', 1)[-1]} lr {figure(config.optimizer['lr'], 'g')}"
+    trained = ngettext(
+        "{network}, {optimizer}, batch {batch}, {epochs} epoch",
+        "{network}, {optimizer}, batch {batch}, {epochs} epochs",
+        config.epochs,
+    ).format(
+        network=f"{sizes} {names}", optimizer=optimizer, batch=figure(config.data.batch, ","), epochs=config.epochs
+    )
+    how = _("{protocol} protocol, seed {seed}, {device}")
+    said = how.format(protocol=_(config.data.protocol), seed=config.seed, device=device)
+    return Text.assemble((trained, "bold"), f"\n{said}")
 
 
 def interruption(run: Run) -> str:
@@ -163,22 +182,23 @@ def interruption(run: Run) -> str:
     try:
         epochs = checkpoint.read(run.checkpoints / "last.ckpt")["epoch"] + 1
     except (OSError, checkpoint.Damaged):
-        return "interrupted in its first epoch; the same command starts it again"
-    return f"interrupted after epoch {epochs} of {run.config.epochs}; the same command resumes it"
+        return _("interrupted in its first epoch; the same command starts it again")
+    said = _("interrupted after epoch {epoch} of {epochs}; the same command resumes it")
+    return said.format(epoch=epochs, epochs=run.config.epochs)
 
 
 def summary(result: Result, notebook: NotebookRun | None) -> Text:
     """Lay out a run's last figures, with the notebook's beside them where it ran the same."""
     last = result.epochs[-1]
-    rows = [("train", last.train_loss, last.train_accuracy)]
+    rows = [(_("train"), last.train_loss, last.train_accuracy)]
     if last.val_loss is not None and last.val_accuracy is not None:
-        rows.append(("validation", last.val_loss, last.val_accuracy))
+        rows.append((_("validation"), last.val_loss, last.val_accuracy))
     if result.test:
-        rows.append(("test", result.test["loss"], result.test["accuracy"]))
+        rows.append((_("test"), result.test["loss"], result.test["accuracy"]))
     if notebook is None:
-        header = f"{'':<10}  {'loss':>8}  {'accuracy':>8}"
-        lines = [f"{stage:<10}  {loss:8.4f}  {accuracy:8.2%}" for stage, loss, accuracy in rows]
-        return _table(header, [*lines, f"{'seconds':<10}  {result.fit_seconds:8.1f}"])
+        alone = [[stage, figure(loss, ".4f"), figure(accuracy, ".2%")] for stage, loss, accuracy in rows]
+        alone.append([_("seconds"), figure(result.fit_seconds, ".1f")])
+        return _table(["", _("loss"), _("accuracy")], alone)
     seconds = sum(epoch.seconds for epoch in result.epochs[notebook.epochs_before :])  # of the epochs it printed
     printed = notebook.epochs[-1]
     theirs = [
@@ -186,21 +206,26 @@ def summary(result: Result, notebook: NotebookRun | None) -> Text:
         (printed["val_loss"], printed["val_accuracy"]),
         (notebook.test["loss"], notebook.test["accuracy"]),
     ]
-    header = f"{'':<10}  {'loss':>8}  {'notebook':>8}  {'accuracy':>8}  {'notebook':>8}"
     lines = [
-        f"{stage:<10}  {loss:8.4f}  {their_loss:8.4f}  {accuracy:8.2%}  {their_accuracy:8.2%}"
+        [stage, figure(loss, ".4f"), figure(their_loss, ".4f"), figure(accuracy, ".2%"), figure(their_accuracy, ".2%")]
         for (stage, loss, accuracy), (their_loss, their_accuracy) in zip(rows, theirs, strict=False)
     ]
-    leaking = "both validations" if result.config["data"]["protocol"] == "notebook" else "notebook's validation"
-    return _table(
-        header,
-        [*lines, f"{'seconds':<10}  {seconds:8.1f}  {notebook.seconds:8.1f}"],
-        f"{leaking}: 58% of the images are also trained on in each epoch\n(docs/protocols.md)",
-    )
+    lines.append([_("seconds"), figure(seconds, ".1f"), figure(notebook.seconds, ".1f")])
+    both = result.config["data"]["protocol"] == "notebook"
+    leaking = _("both validations") if both else _("notebook's validation")
+    note = _("{validation}: 58% of the images are also trained on in each epoch").format(validation=leaking)
+    header = ["", _("loss"), _("notebook"), _("accuracy"), _("notebook")]
+    return _table(header, lines, f"{note}\n(docs/protocols.md)")
 
 
-def _table(header: str, lines: list[str], note: str = "") -> Text:
-    return Text.assemble("\n", (header, "bold"), "\n", "\n".join(lines), (f"\n{note}" if note else "", "dim"))
+def _table(header: list[str], lines: list[list[str]], note: str = "") -> Text:
+    first, width = max(10, *(len(cells[0]) for cells in lines)), max(8, *map(len, header))
+
+    def line(cells: list[str]) -> str:
+        return "  ".join([f"{cells[0]:<{first}}", *(f"{cell:>{width}}" for cell in cells[1:])])
+
+    body = "\n".join(map(line, lines))
+    return Text.assemble("\n", (line(header), "bold"), "\n", body, (f"\n{note}" if note else "", "dim"))
 
 
 def place(text: object) -> Text:

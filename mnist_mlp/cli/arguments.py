@@ -1,8 +1,10 @@
 """What the command lines share: the parser, the types of its options, and how a command ends. Free of torch."""
 
 import argparse
+import gettext
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,22 +15,69 @@ from typing_extensions import override
 
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import DOMAIN, LANGUAGES, LOCALE, N_, _, language, speaking
+
+ARGPARSE = (
+    N_("usage: "),
+    N_("positional arguments"),
+    N_("options"),
+    N_("show this help message and exit"),
+    N_("%(heading)s:"),
+    N_("argument %(argument_name)s: %(message)s"),
+    N_("the following arguments are required: %s"),
+    N_("one of the arguments %s is required"),
+    N_("unrecognized arguments: %s"),
+    N_("expected one argument"),
+    N_("expected at most one argument"),
+    N_("expected at least one argument"),
+    N_("not allowed with argument %s"),
+    N_("ignored explicit argument %r"),
+    N_("unexpected option string: %s"),
+    N_("invalid %(type)s value: %(value)r"),
+    N_("invalid choice: %(value)r (choose from %(choices)s)"),
+    N_("ambiguous option: %(option)s could match %(matches)s"),
+)
+"""What argparse says, which looks it up in gettext's domain."""
+
+
+def language_of(arguments: list[str]) -> str | None:
+    """Return the language that a command line chooses, before anything of it can be wrong."""
+    found = re.findall(r"^(?:\+{0,2}language=|--language[=\n])(en|es)$", "\n".join(arguments), re.MULTILINE)
+    return found[-1] if found else None
+
+
+@contextmanager
+def in_its_language() -> Iterator[None]:
+    """Let a command, argparse included, use the language of its command line or else of the environment."""
+    before = gettext.textdomain()
+    gettext.bindtextdomain(DOMAIN, str(LOCALE))
+    gettext.textdomain(DOMAIN)
+    try:
+        with speaking(language_of(sys.argv[1:]) or language()):
+            yield
+    finally:
+        gettext.textdomain(before)
 
 
 class Parser(argparse.ArgumentParser):
     """Raises a `Problem` for a wrong command line, with the nearest valid name."""
 
     @classmethod
-    def of(cls, documentation: str | None) -> Self:
-        """Make a parser from a module's documentation, which is None under `python -OO`."""
-        return cls(description=(documentation or "").partition("\n")[0], allow_abbrev=False)
+    def of(cls, description: str) -> Self:
+        """Make the parser of a verb, with the options that all verbs have."""
+        made = cls(description=description, allow_abbrev=False)
+        made.add_argument(
+            "--language", type=one_of(LANGUAGES), default=language(), help=_("en or es (that of the environment)")
+        )
+        return made
 
     @override
     def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        unknown = message.removeprefix(_("unrecognized arguments: %s").partition("%")[0]).split()[0]
         if unknown != message.split()[0]:
             name = unknown.partition("=")[0]
-            message = f"{name}: there is no such option{nearest(name, list(self._option_string_actions))}"
+            hint = nearest(name, list(self._option_string_actions))
+            message = _("{option}: there is no such option{hint}").format(option=name, hint=hint)
         raise Problem(message.removeprefix("argument "))
 
 
@@ -60,7 +109,8 @@ def clean_exit() -> Iterator[None]:
         status, message = 1, f"{type(error).__name__}: {error}"
     except UnicodeEncodeError as error:
         text = ascii(error.object[error.start : error.end])
-        status, message = 2, f"{text} cannot be encoded as {error.encoding}; set PYTHONUTF8=1 to use UTF-8"
+        said = _("{text} cannot be encoded as {encoding}; set PYTHONUTF8=1 to use UTF-8")
+        status, message = 2, said.format(text=text, encoding=error.encoding)
     if message:
         print(message, file=sys.stderr)
     sys.exit(status)
@@ -71,7 +121,8 @@ def one_of(names: tuple[str, ...]) -> Any:
 
     def name(text: str) -> str:
         if text not in names:
-            raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(names)}{nearest(text, names)}")
+            said = _("{text} is none of {names}{hint}")
+            raise argparse.ArgumentTypeError(said.format(text=text, names=", ".join(names), hint=nearest(text, names)))
         return text
 
     return name
@@ -91,5 +142,5 @@ def path(text: str) -> Path:
 def whole_number(text: str) -> int:
     """Parse a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+        raise argparse.ArgumentTypeError(_("{text} is not a whole number of at least 1").format(text=text))
     return int(text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mnist_mlp.cli.arguments import Parser
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 
 if TYPE_CHECKING:
     from mnist_mlp.inference.preprocess import Digit
@@ -24,7 +25,7 @@ HOST = "127.0.0.1"
 def port(text: str) -> int:
     """Parse the number of a port."""
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to 65535")
+        raise argparse.ArgumentTypeError(_("{text} is not a whole number from 0 to 65535").format(text=text))
     return int(text)
 
 
@@ -38,7 +39,8 @@ def listen(number: int) -> socket.socket:
         return socket.create_server((HOST, number))
     except OSError as error:
         reason = os.strerror(error.errno or 0)  # Python's own message includes the address
-        raise Problem(f"--port: {number} is not available ({reason}); --port 0 chooses a free one") from error
+        said = _("--port: {number} is not available ({reason}); --port 0 chooses a free one")
+        raise Problem(said.format(number=number, reason=reason)) from error
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -50,7 +52,7 @@ def serve(arguments: argparse.Namespace) -> None:
     with listen(arguments.port) as listening:
         number = listening.getsockname()[1]
         # Before the networks are loaded: meanwhile a browser can connect, and waits for the response.
-        print(f"http://{HOST}:{number}/ (press Ctrl-C to stop)", flush=True)
+        print(f"http://{HOST}:{number}/ " + _("(press Ctrl-C to stop)"), flush=True)
         from werkzeug.serving import make_server
 
         from mnist_mlp.inference.draw_app import Application, QuietHandler
@@ -75,10 +77,12 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Parse the command line and serve the page."""
-    parser = Parser.of(__doc__)
-    parser.add_argument("run", metavar="RUN", help="folder of a run, its label, a checkpoint, or best")
-    parser.add_argument("other", metavar="RUN2", nargs="?", help="another run, to compare")
-    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--port", type=port, default=8028, help="of 127.0.0.1; 0 chooses a free one (8028)")
+    parser = Parser.of(
+        _("Draw a digit with the mouse in a browser, and see how one or two trained networks classify it.")
+    )
+    parser.add_argument("run", metavar="RUN", help=_("folder of a run, its label, a checkpoint, or best"))
+    parser.add_argument("other", metavar="RUN2", nargs="?", help=_("another run, to compare"))
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
+    parser.add_argument("--port", type=port, default=8028, help=_("of 127.0.0.1; 0 chooses a free one (8028)"))
     with suppress(KeyboardInterrupt):
         serve(parser.parse_args())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mnist_mlp import files
 from mnist_mlp.cli.arguments import Parser, path
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 
 if TYPE_CHECKING:
     from mnist_mlp.inference.evaluation import Evaluation
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Evaluate, print the figures and write the picture; exit with status 1 if --picture cannot be written."""
-    parser = Parser.of(__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
-    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--picture", type=path, help="PNG of the worst mistakes (mistakes.png in the run's folder)")
+    parser = Parser.of(
+        _("Test a trained network again: loss, accuracy, confusion matrix, precision, recall and worst mistakes.")
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help=_("a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
+    )
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
+    parser.add_argument("--json", action="store_true", help=_("print JSON instead of a table"))
+    parser.add_argument("--picture", type=path, help=_("PNG of the worst mistakes (mistakes.png in the run's folder)"))
     arguments = parser.parse_args()
     from mnist_mlp.inference import evaluation
     from mnist_mlp.inference.load import load
@@ -33,7 +38,7 @@ def main() -> None:
     network = load(arguments.run, arguments.runs_dir)
     picture = arguments.picture or (network.folder or Path()) / "mistakes.png"
     if picture.suffix.lower() != ".png":
-        raise Problem(f"--picture {picture}: the name of the picture has to end with .png")
+        raise Problem(_("{name}: the name of the picture has to end with .png").format(name=f"--picture {picture}"))
     evaluated = evaluation.evaluate(network)
     problem = write(evaluated, picture)
     if arguments.json:
@@ -42,7 +47,7 @@ def main() -> None:
     else:
         print(evaluation.table(network, evaluated) + ("" if problem else f"\n\n{picture}"))
     if network.recorded and not evaluated.agrees(network.recorded):
-        print("the figures differ from the recorded ones by more than float32 rounding", file=sys.stderr)
+        print(_("the figures differ from the recorded ones by more than float32 rounding"), file=sys.stderr)
     if problem:
         print(problem, file=sys.stderr)
         sys.exit(1 if arguments.picture else 0)

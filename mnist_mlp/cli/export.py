@@ -7,18 +7,27 @@ mnist-mlp export best --format safetensors --out digits.safetensors
 import os
 
 from mnist_mlp.cli.arguments import Parser, one_of, path
+from mnist_mlp.language import _, figure
 
 FORMATS = ("onnx", "torchscript", "safetensors")
 
 
 def main() -> None:
     """Parse the command line, load the network and write the file."""
-    parser = Parser.of(__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
-    parser.add_argument("--format", type=one_of(FORMATS), required=True, help=f"one of {', '.join(FORMATS)}")
-    parser.add_argument("--out", type=path, help="the file (LABEL-seedN.SUFFIX in the current folder)")
-    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser = Parser.of(
+        _(
+            "Export a trained network to an ONNX, TorchScript or safetensors file, and verify that its logits are the "
+            "same."
+        )
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help=_("a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
+    )
+    formats = _("one of {names}").format(names=", ".join(FORMATS))
+    parser.add_argument("--format", type=one_of(FORMATS), required=True, help=formats)
+    parser.add_argument("--out", type=path, help=_("the file (LABEL-seedN.SUFFIX in the current folder)"))
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
+    parser.add_argument("--overwrite", action="store_true", help=_("replace an existing file"))
     arguments = parser.parse_args()
     from mnist_mlp.inference import export
     from mnist_mlp.inference.load import load
@@ -26,7 +35,9 @@ def main() -> None:
     network = load(arguments.run, arguments.runs_dir)
     written = export.export(network, arguments.format, arguments.out, arguments.overwrite)
     if written.difference is None:
-        print(f"not compared with the network: {export.FORMATS[arguments.format].verified_by} is not installed")
+        package = export.FORMATS[arguments.format].verified_by
+        print(_("not compared with the network: {package} is not installed").format(package=package))
     else:
-        print(f"largest difference from the network's logits on the test images: {written.difference:.1e}")
+        said = _("largest difference from the network's logits on the test images: {difference}")
+        print(said.format(difference=figure(written.difference, ".1e")))
     print(written.path)

@@ -11,29 +11,27 @@ from mnist_mlp.config.hydra_internals import file_of_option, options_of
 from mnist_mlp.config.options import OPTIONS
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import formatted
+from mnist_mlp.language import N_, _
 
 WIDTH = 80
-INTRODUCTION = "Train a multilayer perceptron on MNIST."
 EXAMPLES = {
-    "": "the baseline",
-    "model=deep5 batch=1": "options of groups and plain keys, freely combined",
-    "experiment=q10": "one named configuration",
-    "question=q07": "a question: its variants and the baseline, with several seeds",
-    "-m batch=1,25 seed=0,1": "any sweep: all combinations of the values",
-    "--help model": "the options of a group with their values",
+    "": N_("the baseline"),
+    "model=deep5 batch=1": N_("options of groups and plain keys, freely combined"),
+    "experiment=q10": N_("one named configuration"),
+    "question=q07": N_("a question: its variants and the baseline, with several seeds"),
+    "-m batch=1,25 seed=0,1": N_("any sweep: all combinations of the values"),
+    "--help model": N_("the options of a group with their values"),
 }
-NOTES = """\
-* marks a default. Set keys within a group as in model.init=torch, and several
-options of regularization, logger or callbacks as in 'logger=[tensorboard,csv]'.
---cfg job prints the configuration instead of running it. --hydra-help lists
-Hydra's own flags. --version prints the version."""
-SUBCOMMANDS = fill(
-    f"The other commands are mnist-mlp {', '.join(VERBS[:-1])} and {VERBS[-1]}; each has a --help.", WIDTH
-)
 
 
 def text(program: str) -> str:
     """Return the help of a program, `train.py` or `mnist-mlp`."""
+    notes = _(
+        "* marks a default. Set keys within a group as in model.init=torch, and several options of regularization, "
+        "logger or callbacks as in 'logger=[tensorboard,csv]'. --cfg job prints the configuration instead of running "
+        "it. --hydra-help lists Hydra's own flags. --version prints the version."
+    )
+    verbs = _("The other commands are mnist-mlp {verbs} and {last}; each has a --help.")
     command = "python train.py" if Path(program).name == "train.py" else "mnist-mlp"
     defaults = compose([])
     chosen = defaults.hydra.runtime.choices
@@ -41,18 +39,25 @@ def text(program: str) -> str:
     for group in (*OPTIONS, *(name for name in loader().list_groups("") if name not in {*OPTIONS, "hydra"})):
         words, options = OPTIONS.get(group, {}), options_of(group)
         rows = {
-            f"{'*' if chosen.get(group) == option else ' '} {option}": words.get(option, "")
+            f"{'*' if chosen.get(group) == option else ' '} {option}": _(words.get(option, ""))
             for option in [*words, *(option for option in options if option not in words)]
         }
         if rows:  # a folder may be empty
             groups.append(f"{group}=\n{_table(rows, 2)}")
     plain = {
-        f"{name}={formatted(defaults[name])}": declared.metadata["help"]
+        f"{name}={formatted(defaults[name])}": _(declared.metadata["help"])
         for name, declared in keys()
         if "." not in name and not OmegaConf.is_config(defaults[name])
     }
-    examples = {f"{command} {arguments}".strip(): meaning for arguments, meaning in EXAMPLES.items()}
-    parts = [INTRODUCTION, _table(examples), *groups, f"Plain keys\n{_table(plain)}", NOTES, SUBCOMMANDS]
+    examples = {f"{command} {arguments}".strip(): _(meaning) for arguments, meaning in EXAMPLES.items()}
+    parts = [
+        _("Train a multilayer perceptron on MNIST."),
+        _table(examples),
+        *groups,
+        f"{_('Plain keys')}\n{_table(plain)}",
+        fill(notes, WIDTH, break_on_hyphens=False),
+        fill(verbs.format(verbs=", ".join(VERBS[:-1]), last=VERBS[-1]), WIDTH),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,7 +72,7 @@ def of_group(group: str) -> str:
         else:
             composed = compose([f"{group}={option}"])
             values = OmegaConf.to_yaml(OmegaConf.select(composed, group.replace("/", "."))).strip()
-        heading = f"{group}={option}" + (f": {words[option]}" if option in words else "")
+        heading = f"{group}={option}" + (f": {_(words[option])}" if option in words else "")
         parts.append(f"{heading}\n{indent(values, '    ')}" if values != "{}" else heading)
     return "\n\n".join(parts) + "\n"
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mnist_mlp.cli.arguments import Parser
 from mnist_mlp.errors import Problem
 from mnist_mlp.inference.predict import Prediction, digits_of, files_of, picture, printable, probabilities, table
+from mnist_mlp.language import _
 
 if TYPE_CHECKING:
     from mnist_mlp.inference.preprocess import Digit
@@ -30,11 +31,11 @@ def png(text: str) -> Path:
     """Parse the name of a picture to be written."""
     path = Path(os.path.expanduser(text))
     if path.suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text}: the name of the picture has to end with .png")
+        raise argparse.ArgumentTypeError(_("{name}: the name of the picture has to end with .png").format(name=text))
     if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: is a folder")
+        raise argparse.ArgumentTypeError(_("{path}: is a folder").format(path=text))
     if not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: its folder does not exist")
+        raise argparse.ArgumentTypeError(_("{path}: its folder does not exist").format(path=text))
     return path
 
 
@@ -63,7 +64,7 @@ def predict(arguments: argparse.Namespace) -> int:
                 print(printable(str(problem)), file=sys.stderr)
     if not named_digits:
         return 2
-    chances = probabilities(network.model, [digit for _, digit in named_digits])
+    chances = probabilities(network.model, [digit for name, digit in named_digits])
     predictions = [Prediction(name, digit, chance) for (name, digit), chance in zip(named_digits, chances, strict=True)]
     if arguments.json:
         images = [
@@ -75,22 +76,23 @@ def predict(arguments: argparse.Namespace) -> int:
     if arguments.show:
         picture(predictions[:MAXIMUM], arguments.show)
         if len(predictions) > MAXIMUM:
-            print(f"{arguments.show}: only the first {MAXIMUM} of {len(predictions)} images", file=sys.stderr)
+            said = _("{path}: only the first {shown} of {total} images")
+            print(said.format(path=arguments.show, shown=MAXIMUM, total=len(predictions)), file=sys.stderr)
     return 1 if failed else 0
 
 
 def main() -> None:
     """Parse the command line and classify the images."""
-    parser = Parser.of(__doc__)
-    parser.add_argument("run", metavar="RUN", help="folder of a run, its label, a checkpoint, or best")
+    parser = Parser.of(_("Classify the digits in photographs, drawings and arrays with a trained network."))
+    parser.add_argument("run", metavar="RUN", help=_("folder of a run, its label, a checkpoint, or best"))
     parser.add_argument(
         "images",
         metavar="IMAGE",
         nargs="+",
         type=os.path.expanduser,
-        help="an image, a folder of images, or a .npy array",
+        help=_("an image, a folder of images, or a .npy array"),
     )
-    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--json", action="store_true", help="print all ten probabilities as JSON")
-    parser.add_argument("--show", metavar="FILE.png", type=png, help="write a picture of the images as classified")
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
+    parser.add_argument("--json", action="store_true", help=_("print all ten probabilities as JSON"))
+    parser.add_argument("--show", metavar="FILE.png", type=png, help=_("write a picture of the images as classified"))
     sys.exit(predict(parser.parse_args()))

@@ -13,6 +13,7 @@ import sys
 from mnist_mlp.cli.report import make, parser, protocols_of
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import training_function
+from mnist_mlp.language import _
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather, with_seed
 from mnist_mlp.runs.launch import problems_of_folder
 from mnist_mlp.runs.sweep import Sweep
@@ -31,18 +32,21 @@ def train(study: Study) -> Sweep:
             continue
         try:
             run = training_function()
-            with sweep.job(number, f"{variant.question}, {variant.label}, seed {seed}"):
+            name = _("{label}, seed {seed}").format(label=f"{variant.question}, {variant.label}", seed=seed)
+            with sweep.job(number, name):
                 run(sweep.configs[number - 1])
         except Problem as problem:
             print(problem, file=sys.stderr)
         except Exception as error:
-            print(f"failed: {variant.label}, seed {seed}: {type(error).__name__}: {error}", file=sys.stderr)
+            said = _("failed: {label}, seed {seed}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            print(said.format(label=variant.label, seed=seed, error=reason), file=sys.stderr)
     return sweep
 
 
 def main() -> None:
     """Parse the command line, train and write the report; exit with status 1 if a run has failed."""
-    arguments = parser(__doc__, SEEDS).parse_args()
+    arguments = parser(_("Train all runs of the ten questions, and make the report."), SEEDS).parse_args()
     trainer = [] if any(text.startswith("trainer=") for text in arguments.overrides) else ["trainer=cpu"]
     if problems := problems_of_folder(arguments.runs_dir):
         raise Problem(problems[0].replace("runs_dir=", "--runs-dir "))

@@ -13,24 +13,30 @@ from pathlib import Path
 from mnist_mlp.cli.arguments import Parser, clean_exit, path, whole_number
 from mnist_mlp.config.compose import composing
 from mnist_mlp.fast import start
+from mnist_mlp.language import _, figure
 from mnist_mlp.runs import machine
 from mnist_mlp.search.space import SPACES, read
 
 
 def main() -> None:
     """Parse the command line and search."""
-    parser = Parser.of(__doc__)
-    parser.add_argument("space", metavar="SPACE", help=f"{', '.join(SPACES)}, or a YAML file")
-    parser.add_argument("--trials", type=whole_number, help="in total, earlier ones included (as SPACE says)")
-    parser.add_argument("--jobs", type=whole_number, default=1, help="parallel processes, which share the cores (1)")
-    parser.add_argument("--fresh", type=whole_number, default=5, help="fresh seeds to train the winner with (5)")
-    parser.add_argument("--runs-dir", type=path, default=Path("runs"), help="folder of the runs (runs)")
+    parser = Parser.of(
+        _(
+            "Search for the best configuration by validation accuracy; then train the winner again with fresh seeds, "
+            "and report."
+        )
+    )
+    parser.add_argument("space", metavar="SPACE", help=_("{names}, or a YAML file").format(names=", ".join(SPACES)))
+    parser.add_argument("--trials", type=whole_number, help=_("in total, earlier ones included (as SPACE says)"))
+    parser.add_argument("--jobs", type=whole_number, default=1, help=_("parallel processes, which share the cores (1)"))
+    parser.add_argument("--fresh", type=whole_number, default=5, help=_("fresh seeds to train the winner with (5)"))
+    parser.add_argument("--runs-dir", type=path, default=Path("runs"), help=_("folder of the runs (runs)"))
     arguments = parser.parse_args()
     try:
         with composing():
             search(arguments.space, arguments.trials, arguments.jobs, arguments.fresh, arguments.runs_dir)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command resumes the search")
+        print("\n" + _("interrupted; the same command resumes the search"))
         raise
 
 
@@ -44,7 +50,8 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
 
     threads = max(1, machine.cores() // jobs)
     study = Search(space, runs_dir)
-    print(f"{space.name}: {len(study.done)} of {total} trials in {study.folder}", flush=True)
+    said = _("{space}: {done} of {total} trials in {folder}")
+    print(said.format(space=space.name, done=len(study.done), total=total, folder=study.folder), flush=True)
     others = [
         multiprocessing.get_context("spawn").Process(target=work, args=(name, total, job, threads, runs_dir))
         for job in range(1, jobs)
@@ -56,7 +63,9 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
         process.join()
     best = study.best
     overrides = " ".join(best.user_attrs["overrides"])
-    print(f"best: trial {best.number}, validation {best.value:.2%}: {overrides}", flush=True)
+    said = _("best: trial {trial}, validation {accuracy}: {overrides}")
+    accuracy = figure(best.value or 0.0, ".2%")
+    print(said.format(trial=best.number, accuracy=accuracy, overrides=overrides), flush=True)
     experiment = confirmation.experiment(study)
     confirmed = confirmation.confirm(study, fresh, machine.cores(), lambda line: print(line, flush=True))
     print(f"{experiment}\n{summary.page(study, experiment, confirmed)}")

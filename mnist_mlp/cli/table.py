@@ -7,15 +7,18 @@ import os
 
 from mnist_mlp import files
 from mnist_mlp.cli.arguments import Parser, path
+from mnist_mlp.language import _
 from mnist_mlp.report.comparison import find, markdown, runs
 
 
 def main() -> None:
     """Parse the command line, collect the runs and print the table."""
-    parser = Parser.of(__doc__)
-    parser.add_argument("overrides", nargs="+", metavar="OVERRIDES", help="of train.py: one argument for each row")
-    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    parser.add_argument("--csv", type=path, metavar="FILE", help="also write all runs to this file")
+    parser = Parser.of(
+        _("Tabulate the finished runs of some configurations in Markdown: a row for each, with means over its seeds.")
+    )
+    parser.add_argument("overrides", nargs="+", metavar="OVERRIDES", help=_("of train.py: one argument for each row"))
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
+    parser.add_argument("--csv", type=path, metavar="FILE", help=_("also write all runs to this file"))
     arguments = parser.parse_args()
     rows = find(arguments.overrides, arguments.runs_dir)
     if arguments.csv:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_mlp.cli.arguments import Parser, clean_exit
+from mnist_mlp.cli.arguments import Parser, clean_exit, in_its_language
 from mnist_mlp.config.compose import compose, composing, in_one_line
 from mnist_mlp.config.hydra_internals import Hydra, get_args_parser, options_of
 from mnist_mlp.config.overrides import problems_of_dashes
@@ -16,9 +16,11 @@ from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import run, run_sweep
+from mnist_mlp.language import _
 from mnist_mlp.runs.launch import check
 
 
+@in_its_language()
 def main() -> None:
     """Run the command line in `sys.argv`; exit with status 2 if it is wrong and 130 if it is interrupted."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -39,16 +41,17 @@ def main() -> None:
 def problem_of_flags(arguments: argparse.Namespace) -> str | None:
     """Say what is wrong with Hydra's flags."""
     if arguments.config_path is not None or arguments.config_name is not None:
-        return "--config-path and --config-name are not supported; --config-dir adds a folder of your own files"
+        return _("--config-path and --config-name are not supported; --config-dir adds a folder of your own files")
     if arguments.config_dir is not None and not Path(os.path.expanduser(arguments.config_dir)).is_dir():
-        return f"--config-dir {arguments.config_dir}: there is no such folder"
+        return _("{folder}: there is no such folder").format(folder=f"--config-dir {arguments.config_dir}")
     if arguments.experimental_rerun is not None:
-        return "--experimental-rerun is not supported; the same command resumes a run"
+        return _("--experimental-rerun is not supported; the same command resumes a run")
     if arguments.cfg is None and not arguments.help and (arguments.resolve or arguments.package is not None):
-        return "--resolve and --package go with --cfg, as in --cfg job --resolve"
+        return _("--resolve and --package go with --cfg, as in --cfg job --resolve")
     modes = ("run", "multirun", "cfg", "info", "shell_completion")
     chosen = [f"--{mode.replace('_', '-')}" for mode in modes if getattr(arguments, mode)]
-    return f"{' and '.join(chosen)} do not go together" if len(chosen) > 1 else None
+    together = _("{flags} do not go together").format(flags=_(" and ").join(chosen))
+    return together if len(chosen) > 1 else None
 
 
 def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
@@ -92,4 +95,5 @@ def problem_of_package(package: str, composed: DictConfig) -> str | None:
     with in_one_line():
         if package == "_global_" or OmegaConf.select(composed, package) is not None:
             return None
-    return f"--package {package}: the configuration has no such part{nearest(package, (name for name, _ in keys()))}"
+    said = _("--package {package}: the configuration has no such part{hint}")
+    return said.format(package=package, hint=nearest(package, dict(keys())))

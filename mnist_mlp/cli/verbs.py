@@ -4,9 +4,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from mnist_mlp.cli.arguments import clean_exit
+from mnist_mlp.cli.arguments import clean_exit, in_its_language
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import needing
+from mnist_mlp.language import _
 
 VERBS = ("draw", "evaluate", "export", "predict", "report", "reproduce", "search", "table")
 """The verbs; each has a module of the same name in this package."""
@@ -15,6 +16,7 @@ EXTRAS = {"reproduce": "report", "table": "report"}
 """The extra with the packages that a verb requires, if its name is another than the verb's."""
 
 
+@in_its_language()
 def main() -> None:
     """Run the command line in `sys.argv`; exit with status 2 if it is wrong."""
     program, *arguments = sys.argv
@@ -29,11 +31,12 @@ def main() -> None:
         sys.argv = [f"{program} {first}", *arguments[1:]]
         run(first)
     elif first == "train":
-        print("train: training has no verb; write mnist-mlp, or mnist-mlp KEY=VALUE", file=sys.stderr)
+        print(_("train: training has no verb; write mnist-mlp, or mnist-mlp KEY=VALUE"), file=sys.stderr)
         sys.exit(2)
     elif first and not first.startswith(("-", "+", "~")) and "=" not in first:
         names = ", ".join(VERBS)
-        print(f"{first}: neither KEY=VALUE nor one of {names}{nearest(first, VERBS)}", file=sys.stderr)
+        said = _("{word}: neither KEY=VALUE nor one of {verbs}{hint}")
+        print(said.format(word=first, verbs=names, hint=nearest(first, VERBS)), file=sys.stderr)
         sys.exit(2)
     else:
         from mnist_mlp.cli import train
@@ -41,6 +44,7 @@ def main() -> None:
         train.main()
 
 
+@in_its_language()
 def run(verb: str) -> None:
     """Run a verb with the arguments in `sys.argv`."""
     from mnist_mlp.fast import start

@@ -18,11 +18,15 @@ from mnist_mlp.config.valid import (
     nearest,
     problem_of,
 )
+from mnist_mlp.language import _
 
 
 def describe(declared: "Field[Any]") -> str:
     """Describe the values that a key takes."""
-    kind = "a group of keys" if "dict" in str(declared.type) else "true or false" if declared.type is bool else "text"
+    if "dict" in str(declared.type):
+        kind = _("a group of keys")
+    else:
+        kind = _("true or false") if declared.type is bool else _("text")
     return str(declared.metadata["valid"] or kind)
 
 
@@ -36,8 +40,10 @@ def smallest_batch(config: Config) -> int:
 def problem_of_trainer(name: str) -> str:
     """Explain what is wrong with an argument that `lightning.Trainer` does not have, or that another key sets."""
     if name in SET_ELSEWHERE:
-        return f"trainer.{name}: {SET_ELSEWHERE[name]}"
-    return f"trainer.{name}: lightning.Trainer has no such argument{nearest(name, [*TRAINER, *LIGHTNING])}"
+        return f"trainer.{name}: {_(SET_ELSEWHERE[name])}"
+    return _("trainer.{name}: lightning.Trainer has no such argument{hint}").format(
+        name=name, hint=nearest(name, [*TRAINER, *LIGHTNING])
+    )
 
 
 def problems(config: Config) -> list[str]:
@@ -52,7 +58,10 @@ def problems(config: Config) -> list[str]:
         problem = problem_of(name, value, declared.metadata["valid"])
         if problem and declared.metadata["mirrors"] not in found:
             found[name] = problem
-    found |= {f"trainer.{name}": f"trainer.{name} is missing" for name in TRAINER.keys() - config.trainer.keys()}
+    found |= {
+        f"trainer.{name}": _("{name} is missing").format(name=f"trainer.{name}")
+        for name in TRAINER.keys() - config.trainer.keys()
+    }
     groups: tuple[tuple[str, Mapping[str, Valid | None]], ...] = (
         ("trainer", TRAINER),
         ("trainer", LIGHTNING),
@@ -70,24 +79,28 @@ def problems(config: Config) -> list[str]:
     for name in config.trainer.keys() - TRAINER.keys() - LIGHTNING.keys():
         found[f"trainer.{name}"] = problem_of_trainer(str(name))
     if config.model.normalization == "batch" and (smallest := smallest_batch(config)) == 1:
-        wrong = f"batch={config.data.batch}" if smallest == config.data.batch else "the last batch of an epoch"
-        found["model.normalization"] = (
-            f"model.normalization=batch: {wrong} has a single sample, whose variance is 0; choose another batch, or "
+        every = smallest == config.data.batch
+        found["model.normalization"] = _(
+            "model.normalization=batch: {batch} has a single sample, whose variance is 0; choose another batch, or "
             "model.normalization=layer"
-        )
+        ).format(batch=f"batch={config.data.batch}" if every else _("the last batch of an epoch"))
     if config.trainer.get("limit_val_batches") == 0 and (config.test == "best" or config.patience is not None):
         wanted = "test=best" if config.test == "best" else "patience"
-        found["trainer.limit_val_batches"] = f"trainer.limit_val_batches=0: {wanted} needs a validation"
+        found["trainer.limit_val_batches"] = _("trainer.limit_val_batches=0: {key} needs a validation").format(
+            key=wanted
+        )
     if not isinstance(config.optimizer.get("_target_"), str):
-        found["optimizer._target_"] = "optimizer._target_ is the name of a class, as in torch.optim.Adam"
+        found["optimizer._target_"] = _("optimizer._target_ is the name of a class, as in torch.optim.Adam")
     for group, option in (("scheduler", "cosine"), ("augmentation", "affine")):
         values = getattr(config, group)
         if values and not isinstance(values.get("_target_"), str):
-            found[f"{group}._target_"] = f"{group} has no _target_; choose one, as in {group}={option}"
+            found[f"{group}._target_"] = _("{group} has no _target_; choose one, as in {group}={option}").format(
+                group=group, option=option
+            )
     for group in ("logger", "callbacks"):
         for name, part in getattr(config, group).items():
             if not isinstance(part, dict) or not isinstance(part.get("_target_"), str):
-                found[f"{group}.{name}"] = f"{group}.{name}._target_ is the name of a class"
+                found[f"{group}.{name}"] = _("{key} is the name of a class").format(key=f"{group}.{name}._target_")
     if "model.activation" in found:
         return list(found.values())
     try:

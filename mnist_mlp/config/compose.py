@@ -4,7 +4,7 @@ import os
 import re
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -28,6 +28,7 @@ from mnist_mlp.config.identity import differences, label
 from mnist_mlp.config.schema import Config, keys
 from mnist_mlp.config.valid import nearest, one_line
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -176,7 +177,9 @@ def check_names(folder: Path) -> None:
     for own in sorted(folder.rglob("*.yaml")):
         ours = CONF / own.relative_to(folder)
         if ours.exists() and not ours.samefile(own):
-            raise Problem(f"{own}: {ours} has the same name and takes precedence; rename yours")
+            raise Problem(
+                _("{own}: {ours} has the same name and takes precedence; rename yours").format(own=own, ours=ours)
+            )
 
 
 def loader() -> ConfigLoader:
@@ -222,9 +225,9 @@ def jobs(overrides: list[str]) -> list[list[str]]:
     sweeps = composed.mode == RunMode.MULTIRUN
     for override in swept:
         if override.key_or_group == "question":
-            raise Problem(f"{override.input_line}: several values; give one question per command")
+            raise Problem(_("{line}: several values; give one question per command").format(line=override.input_line))
         if not sweeps:
-            raise Problem(f"{override.input_line}: several values; add -m to run one job for each")
+            raise Problem(_("{line}: several values; add -m to run one job for each").format(line=override.input_line))
     if not sweeps:
         return [overrides]
     parameters = [f"{name}={value}" for name, value in (composed.sweeper.params or {}).items()]
@@ -239,19 +242,35 @@ def problem_of_composition(error: Exception) -> str:
     cause = error.__cause__ or error.__context__ or error
     where = f"{match[1]}.yaml: " if (match := re.match("In '(.+?)': ", str(error))) else ""
     if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return f"{where}{group}={option}: {group} is one of {', '.join(error.options)}{nearest(option, error.options)}"
+        group, option = os.path.split(str(error.missing_cfg_file))
+        return where + no_such_option(group, option, error.options)
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         name, declared = cause.full_key, dict(keys()).get(cause.full_key)
         if name in PACKAGES:
-            return f"{where or f'a file of {name}: '}its first line must be # @package {PACKAGES[name]}"
+            return (where or _("a file of {group}: ").format(group=name)) + _(
+                "its first line must be # @package {package}"
+            ).format(package=PACKAGES[name])
         if declared is None:
-            return f"{where}there is no key {name}{nearest(name, (known for known, _ in keys()))}"
-        return f"{where}{name} is {describe(declared)}; {str(cause).splitlines()[0]}"
+            return where + no_such_key(name, [known for known, declared in keys()])
+        wrong = _("{key} is {valid}; {reason}")
+        return where + wrong.format(key=name, valid=describe(declared), reason=str(cause).splitlines()[0])
     if isinstance(error, AssertionError) and not str(error):
         return f"{where}{traceback.extract_tb(error.__traceback__)[-1].line}"
     worded = isinstance(error, (HydraException, OmegaConfBaseException, yaml.YAMLError))
     said = one_line(re.sub("^In '.+?': ", "", str(error)))
     if plugin := re.match("(?:Invalid plugin|Unknown plugin class :) '(.+?)'", said):  # of Hydra 1.3, and of 1.4
-        return f"{plugin[1]}: Hydra has no such plugin"
+        return _("{plugin}: Hydra has no such plugin").format(plugin=plugin[1])
     return where + (said if worded else f"{type(error).__name__}: {said}")
+
+
+def no_such_option(group: str, option: object, options: Sequence[str]) -> str:
+    """Say which options a group has, where another was chosen."""
+    known = ", ".join(options)
+    return _("{group}={option}: {group} is one of {options}{hint}").format(
+        group=group, option=option, options=known, hint=nearest(option, options)
+    )
+
+
+def no_such_key(name: str, names: Iterable[object]) -> str:
+    """Say that there is no such key, with the nearest name."""
+    return _("there is no key {key}{hint}").format(key=name, hint=nearest(name, names))

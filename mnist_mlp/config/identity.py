@@ -32,6 +32,10 @@ ONLY_LOOK_ON = frozenset(
 """Arguments of `lightning.Trainer` that cannot change a run's numbers."""
 
 
+OF_THE_USER = frozenset({"language"})
+"""Keys that cannot change a run's numbers, though they have a default."""
+
+
 OBSERVERS = frozenset(
     {
         "mnist_mlp.tracking.curves.Curves",
@@ -106,7 +110,9 @@ def _what_is_on(config: Config) -> dict[str, Any]:
     on = {
         each.name: getattr(part, each.name)
         for part, each in declared
-        if each.default not in (MISSING, dataclasses.MISSING) and getattr(part, each.name) != each.default
+        if each.default not in (MISSING, dataclasses.MISSING)
+        and each.name not in OF_THE_USER
+        and getattr(part, each.name) != each.default
     }
     for name in ("scheduler", "augmentation"):
         if group := getattr(config, name):

@@ -12,11 +12,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_mlp.config import synonyms
 from mnist_mlp.config.checks import describe, problem_of_trainer, problems
-from mnist_mlp.config.compose import CONF, compose, loader, to_config
+from mnist_mlp.config.compose import CONF, compose, loader, no_such_key, no_such_option, to_config
 from mnist_mlp.config.hydra_internals import options_of
 from mnist_mlp.config.schema import keys
-from mnist_mlp.config.valid import LIGHTNING, TRAINER, Numbers, formatted, nearest
-from mnist_mlp.errors import Problem
+from mnist_mlp.config.valid import LIGHTNING, TRAINER, Numbers, formatted
+from mnist_mlp.errors import Problem, not_installed
+from mnist_mlp.language import _
 
 EXTRAS = {"joblib": "parallel", "slurm": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """The extra of this package that each launcher needs."""
@@ -24,14 +25,15 @@ EXTRAS = {"joblib": "parallel", "slurm": "slurm", "submitit_local": "slurm", "su
 
 def problems_of_dashes(arguments: list[str]) -> list[str]:
     """List the arguments that are keys with dashes before them, as in --epochs 10."""
-    names = {name for name, _ in keys()} | {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
+    names = {name for name, declared in keys()} | {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
     found = []
     for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
-        flag, _, value = argument.partition("=")
+        flag, value = (*argument.split("=", 1), "")[:2]
         name = flag.removeprefix("--").replace("-", "_")
         name = synonyms.KEYS.get(name, name)
         if flag.startswith("--") and name in names:
-            found.append(f"{flag}: keys have no dashes; write {name}={value or following or 'VALUE'}")
+            value = value or following or _("VALUE")
+            found.append(_("{flag}: keys have no dashes; write {key}={value}").format(flag=flag, key=name, value=value))
     return found
 
 
@@ -65,10 +67,12 @@ def parse(text: str) -> tuple[Any, str | None]:
     if cause:
         return None, f"{line}: {str(cause).splitlines()[0]}"
     if key and text.count("[") != text.count("]"):
-        return None, f"{line}: the brackets do not match; quote a list as a whole, as in '{key}=[a,b]'"
-    if key and "=" in text:
-        return None, f"{line}: not a valid value; quote special characters, as in '{key}=\"a=b\"'"
-    return None, f"{line}: not an override; write KEY=VALUE, as in batch=1"
+        said = _("{line}: the brackets do not match; quote a list as a whole, as in '{key}=[a,b]'")
+    elif key and "=" in text:
+        said = _("{line}: not a valid value; quote special characters, as in '{key}=\"a=b\"'")
+    else:
+        said = _("{line}: not an override; write KEY=VALUE, as in batch=1")
+    return None, said.format(line=line, key=key)
 
 
 def with_options(overrides: list[Override]) -> DictConfig:
@@ -106,61 +110,74 @@ def problem_of_override(override: Override, known: DictConfig) -> str | None:
     """Explain what is wrong with an override: an unknown key, or a value of the wrong type."""
     name = override.key_or_group
     if override.is_sweep_override() and not override.is_discrete_sweep():
-        return f"{override.input_line}: a sweep lists its values, as in lr=0.1,0.01"
+        return _("{line}: a sweep lists its values, as in lr=0.1,0.01").format(line=override.input_line)
     values = values_of(override)
     if not values:
-        return f"{override.input_line}: the sweep has no values"
+        return _("{line}: the sweep has no values").format(line=override.input_line)
     if override.is_delete():
         return None  # composing it shows whether it is right
     if options_of(name):
         return problem_of_options(name, values)
-    parent, _, word = name.rpartition(".")
+    *above, word = name.split(".")
+    parent = ".".join(above)
     if override.is_add() or override.is_force_add():
         if parent == "trainer" and word not in {**TRAINER, **LIGHTNING}:
             return problem_of_trainer(word)
         open_groups = tuple(f"{key}." for key, declared in keys() if "dict" in str(declared.type))
-        return None if name.startswith(open_groups) else f"{override.input_line}: no key can be added there"
+        if name.startswith(open_groups):
+            return None
+        return _("{line}: no key can be added there").format(line=override.input_line)
     siblings = OmegaConf.select(known, parent) if parent else known
     if not isinstance(siblings, DictConfig) or word not in siblings:
         if name in synonyms.KEYS or name in synonyms.ANSWERS or (parent == "trainer" and word in LIGHTNING):
-            return f"{override.input_line or name}: there is no key {name}; {counterpart(name, override, known)}"
-        names = [*(key for key, _ in keys()), *loader().list_groups("")]
+            instead = counterpart(name, override, known)
+            return f"{override.input_line or name}: {no_such_key(name, ())}; {instead}"
+        names = [*dict(keys()), *loader().list_groups("")]
         if isinstance(siblings, DictConfig):
             names += [f"{parent}.{sibling!s}" for sibling in siblings]
-        return f"{override.input_line or name}: there is no key {name}{nearest(name, names)}"
+        return f"{override.input_line or name}: {no_such_key(name, names)}"
     declared = dict(keys()).get(name)
     if declared and (problem := problem_of_form(override, declared)):
         return problem
     for value in values:
         if OmegaConf.is_dict(siblings[word]) and not isinstance(value, dict):
-            return f"{override.input_line}: {name} is a group of keys; set one of them, as in {name}.KEY=VALUE"
+            return _("{line}: {key} is a group of keys; set one of them, as in {key}.KEY=VALUE").format(
+                line=override.input_line, key=name
+            )
         if declared and name == "test" and isinstance(value, bool):
-            return f"{override.input_line}: {synonyms.ANSWERS['evaluate']}; test is {describe(declared)}"
+            answer = _(synonyms.ANSWERS["evaluate"])
+            return _("{line}: {answer}; test is {valid}").format(
+                line=override.input_line, answer=answer, valid=describe(declared)
+            )
         try:
             OmegaConf.update(known.copy(), name, value)
         except (OmegaConfBaseException, AttributeError):  # the latter for keys within a null
-            return f"{name}={formatted(value)}: {name} is {describe(declared) if declared else 'of another type'}"
+            valid = describe(declared) if declared else _("of another type")
+            return _("{name}={value}: {name} is {valid}{hint}").format(
+                name=name, value=formatted(value), valid=valid, hint=""
+            )
     return None
 
 
 def counterpart(name: str, override: Override, known: DictConfig) -> str:
     """Name the key or command that stands for another tool's key."""
     if name in synonyms.ANSWERS:
-        return synonyms.ANSWERS[name]
+        return _(synonyms.ANSWERS[name])
     key = synonyms.KEYS.get(name, name)
     added = "" if OmegaConf.select(known, key, default=MISSING) != MISSING else "+"
     value = (override.input_line or "").partition("=")[2]
-    return f"write {added}{key}={value or 'VALUE'}"
+    return _("write {override}").format(override=f"{added}{key}={value or _('VALUE')}")
 
 
 def problem_of_form(override: Override, declared: Any) -> str | None:
     """Point out a decimal comma, or a list without brackets."""
     line, valid = override.input_line or "", declared.metadata["valid"]
-    name, _, text = line.partition("=")
+    name, text = (*line.split("=", 1), "")[:2]
     if isinstance(valid, Numbers) and valid.several and re.fullmatch(r"\d+(,\d+)*", text):
-        return f"{line}: {name} is a list; write '{name}=[{text}]'"
+        return _("{line}: {key} is a list; write '{key}=[{text}]'").format(line=line, key=name, text=text)
     if isinstance(valid, Numbers) and not valid.integer and re.fullmatch(r"-?0,\d+|-?\d+,0\d*", text):
-        return f"{line}: use a decimal point; write {name}={text.replace(',', '.')}"
+        right = f"{name}={text.replace(',', '.')}"
+        return _("{line}: use a decimal point; write {override}").format(line=line, override=right)
     return None
 
 
@@ -169,13 +186,15 @@ def problem_of_options(group: str, values: list[Any]) -> str | None:
     options = options_of(group)
     for value in values:
         if isinstance(value, list) and group == "activation":
-            return f"{group}={formatted(value)}: write a list as model.activation={formatted(value)}"
+            return _("{group}={value}: write a list as model.activation={value}").format(
+                group=group, value=formatted(value)
+            )
         several = isinstance(value, list) and group in ("logger", "callbacks", "regularization")
         for option in value if several else [value]:
             # conf/hydra/launcher/slurm.yaml is always there, what it extends only with the plugin.
             brought = "submitit_slurm" if option == "slurm" else str(option)
             if group == "hydra/launcher" and str(option) in EXTRAS and brought not in options:
-                return f"{group}={option} is not installed: pip install 'mnist-mlp[{EXTRAS[str(option)]}]'"
+                return not_installed(f"{group}={option}", EXTRAS[str(option)])
             if str(option) not in options:
-                return f"{group}={formatted(option)}: {group} is one of {', '.join(options)}{nearest(option, options)}"
+                return no_such_option(group, formatted(option), options)
     return None

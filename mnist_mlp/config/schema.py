@@ -9,10 +9,13 @@ from omegaconf import MISSING
 
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.config.valid import BATCH, PART, SEED, UNITS, Names, Numbers, Valid
+from mnist_mlp.language import LANGUAGES
 
 
 def key(help: str, valid: Valid | None = None, mirrors: str | None = None, default: Any = MISSING) -> Any:
     """Declare a key: what it means, its valid values, and the plain key that it repeats if the user does not set it.
+
+    What it means is translated when it is shown.
 
     The keys with a default here, rather than in conf/, belong to opt-in features.
     """
@@ -58,6 +61,7 @@ class Config:
     runs_dir: str = key("folder of the runs")
     overwrite: bool = key("train again even if finished")
     fail_fast: bool = key("stop a sweep at the first failing job")
+    language: str | None = key("en or es; null: that of the environment, as in LANG", Names(LANGUAGES), default=None)
     model: ModelConfig = key("the layers")
     optimizer: dict[str, Any] = key("a partial of a torch.optim class")
     scheduler: dict[str, Any] = key("learning rate schedule, a partial of a function of mnist_mlp.scheduler")

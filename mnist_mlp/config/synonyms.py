@@ -1,5 +1,7 @@
 """What users of other tools type, and what it is called here. Free of torch."""
 
+from mnist_mlp.language import N_
+
 KEYS = {
     "max_epochs": "epochs",
     "num_epochs": "epochs",
@@ -53,14 +55,14 @@ KEYS = {
 """The key that another name means."""
 
 ANSWERS = {
-    "ckpt_path": "the same command resumes a run from its last checkpoint",
-    "resume": "the same command resumes a run from its last checkpoint",
-    "resume_from_checkpoint": "the same command resumes a run from its last checkpoint",
-    "train": "a finished run is not trained again; mnist-mlp evaluate tests one",
-    "evaluate": "mnist-mlp evaluate tests a finished run",
-    "momentum": "write optimizer=momentum optimizer.momentum=0.9",
-    "predict": "mnist-mlp predict reads images",
-    "search": "mnist-mlp search q01_width searches; mnist-mlp search --help lists the spaces",
-    "debug": "choose from the group, as in debug=one_batch",
+    "ckpt_path": N_("the same command resumes a run from its last checkpoint"),
+    "resume": N_("the same command resumes a run from its last checkpoint"),
+    "resume_from_checkpoint": N_("the same command resumes a run from its last checkpoint"),
+    "train": N_("a finished run is not trained again; mnist-mlp evaluate tests one"),
+    "evaluate": N_("mnist-mlp evaluate tests a finished run"),
+    "momentum": N_("write optimizer=momentum optimizer.momentum=0.9"),
+    "predict": N_("mnist-mlp predict reads images"),
+    "search": N_("mnist-mlp search q01_width searches; mnist-mlp search --help lists the spaces"),
+    "debug": N_("choose from the group, as in debug=one_batch"),
 }
 """What is said of a key that has no counterpart."""

@@ -15,6 +15,7 @@ from hydra.errors import InstantiationException
 
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import one_line
+from mnist_mlp.language import _
 
 OWN = ("mnist_mlp.*", "torch.optim.*")
 """What the files of `conf/` name. Outside `trusting`, as from somebody else's checkpoint, nothing else is called."""
@@ -59,5 +60,6 @@ def problem_of(error: Exception) -> str:
     if not isinstance(error, InstantiationException):
         return one_line(str(error))
     if error.__cause__ is None and (refused := re.match("(?:Target|Reference) '(.+?)'", str(error))):
-        return f"Hydra refuses to call {refused[1]} from a configuration; name a function of your own that calls it"
+        said = _("Hydra refuses to call {target} from a configuration; name a function of your own that calls it")
+        return said.format(target=refused[1])
     return one_line(str(error.__cause__ or error))

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from mnist_mlp.language import N_, _, figure
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -36,18 +38,20 @@ class Numbers:
         )
 
     def __str__(self) -> str:
-        kind = "whole number" if self.integer else "number"
-        text = f"a list of {kind}s" if self.several else f"a {kind}"
+        if self.several:
+            text = _("a list of whole numbers") if self.integer else _("a list of numbers")
+        else:
+            text = _("a whole number") if self.integer else _("a number")
         if self.minimum > -math.inf and self.maximum < math.inf:
-            text += f" from {self.minimum:,} to {self.maximum:,}"
+            text += _(" from {low} to {high}").format(low=figure(self.minimum, ","), high=figure(self.maximum, ","))
         elif self.minimum > -math.inf:
-            text += f" of at least {self.minimum:,}"
+            text += _(" of at least {low}").format(low=figure(self.minimum, ","))
         if self.above > -math.inf:
-            text += f" above {self.above:,}"
+            text += _(" above {low}").format(low=figure(self.above, ","))
         if self.below < math.inf:
-            text += f" and below {self.below:,}"
-        text += f", as in {self.several}" if self.several else ""
-        return " or ".join([text, *self.words])
+            text += _(" and below {high}").format(high=figure(self.below, ","))
+        text += _(", as in {example}").format(example=self.several) if self.several else ""
+        return _(" or ").join([text, *self.words])
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Names:
         return value in self.names
 
     def __str__(self) -> str:
-        return "one of " + ", ".join(self.names)
+        return _("one of {names}").format(names=", ".join(self.names))
 
 
 Valid = Numbers | Names
@@ -138,10 +142,10 @@ LIGHTNING: dict[str, Valid | None] = {
 
 
 SET_ELSEWHERE = {
-    "max_epochs": "write epochs=10",
-    "logger": "choose from the group, as in logger=csv",
-    "callbacks": "choose from the group, as in callbacks=full, or add one, as in +callbacks.NAME._target_=CLASS",
-    "default_root_dir": "write runs_dir=FOLDER",
+    "max_epochs": N_("write epochs=10"),
+    "logger": N_("choose from the group, as in logger=csv"),
+    "callbacks": N_("choose from the group, as in callbacks=full, or add one, as in +callbacks.NAME._target_=CLASS"),
+    "default_root_dir": N_("write runs_dir=FOLDER"),
 }
 """The arguments of `lightning.Trainer` that other keys set."""
 
@@ -198,7 +202,7 @@ def one_line(text: str) -> str:
 def nearest(word: object, names: Iterable[object]) -> str:
     """Suggest the name closest to a word, if one is close."""
     closest = get_close_matches(str(word).lower(), [str(name) for name in names], n=1, cutoff=0.5)
-    return f"; did you mean {closest[0]}?" if closest else ""
+    return _("; did you mean {name}?").format(name=closest[0]) if closest else ""
 
 
 def problem_of(name: str, value: object, valid: Valid | None) -> str | None:
@@ -209,4 +213,6 @@ def problem_of(name: str, value: object, valid: Valid | None) -> str | None:
     if isinstance(valid, Names):
         wrong = [element for element in (value if isinstance(value, list) else [value]) if element not in valid.names]
         hint = "".join(nearest(element, valid.names) for element in wrong[:1])
-    return f"{name}={formatted(value)}: {name} is {valid}{hint}"
+    return _("{name}={value}: {name} is {valid}{hint}").format(
+        name=name, value=formatted(value), valid=valid, hint=hint
+    )

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from mnist_mlp.errors import Problem
 from mnist_mlp.images import DIGITS, SIDE
 from mnist_mlp.inference.preprocess import Digit, normalize, read_image
+from mnist_mlp.language import _, language
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -51,7 +52,9 @@ class Application:
 
     def __init__(self, names: list[str], classify: Callable[[Digit], list[list[float]]]) -> None:
         templates = jinja2.Environment(loader=jinja2.PackageLoader("mnist_mlp.inference"), autoescape=True)
-        self.page = templates.get_template("draw.html.jinja").render(names=names, side=SIDE, digits=DIGITS)
+        templates.globals["_"] = _
+        page = templates.get_template("draw.html.jinja")
+        self.page = page.render(names=names, side=SIDE, digits=DIGITS, language=language())
         self.classify = classify
         self.lock = Lock()
 
@@ -59,7 +62,7 @@ class Application:
         """Respond to a request."""
         request = LocalRequest(environ)
         try:
-            _ = request.host  # raises unless it is one of HOSTS
+            assert request.host  # raises unless it is one of HOSTS
             response = self._respond(request)
         except HTTPException as error:
             response = Response(f"{error.name}\n", error.code)
@@ -80,7 +83,7 @@ class Application:
         drawing = BytesIO(request.get_data())
         try:
             with self.lock:  # read_image changes the filters of warnings, which all threads share
-                digit = normalize(read_image(drawing, "the drawing"))
+                digit = normalize(read_image(drawing, _("the drawing")))
                 answer: dict[str, Any] = {
                     "seen": np.rint(digit * 255).astype(int).ravel().tolist(),
                     "probabilities": self.classify(digit),

@@ -16,6 +16,7 @@ from mnist_mlp.config.schema import Config
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.images import DIGITS
 from mnist_mlp.inference.load import Trained
+from mnist_mlp.language import _, figure
 from mnist_mlp.runs.record import RECORD
 
 ROUNDING = 1e-5
@@ -115,26 +116,39 @@ def evaluate(trained: Trained) -> Evaluation:
 def table(trained: Trained, evaluation: Evaluation) -> str:
     """Format an evaluation as text, beside the recorded figures if there are any."""
     recorded = trained.recorded
+    figures = [
+        [_("test"), _("now")],
+        [_("loss"), figure(evaluation.loss, ".4f")],
+        [_("accuracy"), figure(evaluation.accuracy, ".2%")],
+    ]
+    if recorded:
+        before = (RECORD, figure(recorded["loss"], ".4f"), figure(recorded["accuracy"], ".2%"))
+        figures = [[*cells, cell] for cells, cell in zip(figures, before, strict=True)]
     lines = [
         f"{trained.name}: {trained.checkpoint}" if trained.result else trained.name,
         "",
-        f"{'test':8}  {'now':>10}" + (f"  {RECORD:>11}" if recorded else ""),
-        f"{'loss':8}  {evaluation.loss:10.4f}" + (f"  {recorded['loss']:11.4f}" if recorded else ""),
-        f"{'accuracy':8}  {evaluation.accuracy:10.2%}" + (f"  {recorded['accuracy']:11.2%}" if recorded else ""),
+        *(_row(*cells) for cells in figures),
         "",
-        "predicted" + "".join(f"{digit:5}" for digit in range(DIGITS)) + "   recall  precision",
+        f"{_('predicted'):9}"
+        + "".join(f"{digit:5}" for digit in range(DIGITS))
+        + f"  {_('recall'):>7}  {_('precision'):>9}",
     ]
     confusion = evaluation.confusion
     for digit, (row, recall, precision) in enumerate(
         zip(confusion.counts, confusion.recall, confusion.precision, strict=True)
     ):
         cells = "".join(f"{count or '.':>5}" for count in row.tolist())
-        lines.append(f"digit {digit}  {cells}  {_percent(recall):>7}  {_percent(precision):>9}")
+        row = _("digit {digit}").format(digit=digit)
+        lines.append(f"{row:9}{cells}  {_percent(recall):>7}  {_percent(precision):>9}")
     return "\n".join(lines)
 
 
+def _row(name: str, now: str, before: str = "") -> str:
+    return f"{name:{max(8, len(_('accuracy')))}}  {now:>10}" + (f"  {before:>11}" if before else "")
+
+
 def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{fraction:.2%}"
+    return "-" if fraction is None else figure(fraction, ".2%")
 
 
 def summary(trained: Trained, evaluation: Evaluation) -> dict[str, Any]:

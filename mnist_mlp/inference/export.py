@@ -21,6 +21,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.images import DIGITS, PIXELS, SIDE
 from mnist_mlp.inference.evaluation import data_module
 from mnist_mlp.inference.load import Trained
+from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.mlp import MLP
 from mnist_mlp.runs import machine
 
@@ -77,29 +78,36 @@ def export(trained: Trained, format: str, out: Path | None = None, overwrite: bo
     suffix, packages, encode, compute, verified_by = FORMATS[format]
     missing = [package for package in packages if not find_spec(package)]
     if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        raise Problem(f"{' and '.join(missing)} {verb} not installed: pip install 'mnist-mlp[export]'")
+        said = ngettext(
+            "{packages} is not installed: pip install 'mnist-mlp[export]'",
+            "{packages} are not installed: pip install 'mnist-mlp[export]'",
+            len(missing),
+        )
+        raise Problem(said.format(packages=_(" and ").join(missing)))
     result = trained.result
     stem = f"{result.label}-seed{result.seed}" if result else trained.checkpoint.stem
     path = out or Path(f"{stem}{suffix}")
     exists = os.path.lexists(path)
     if exists and not path.is_file():
-        raise Problem(f"{path}: exists and is not a file; choose another --out")
+        raise Problem(_("{path}: exists and is not a file; choose another --out").format(path=path))
     if exists and not overwrite:
-        raise Problem(f"{path}: already exists; use --overwrite to replace it, or choose another --out")
+        said = _("{path}: already exists; use --overwrite to replace it, or choose another --out")
+        raise Problem(said.format(path=path))
     network = trained.model.network
     (batch,) = data_module(trained.config).test_dataloader()
     with torch.no_grad():
         expected = network(batch.images)
     if not expected.isfinite().all():
-        raise Problem(f"{trained.checkpoint}: not exported, as some logits of the network are not finite")
+        said = _("{path}: not exported, as some logits of the network are not finite")
+        raise Problem(said.format(path=trained.checkpoint))
     difference = None
     with files.saving(path) as partial:
         partial.write_bytes(encode(network, describe(trained)))
         if find_spec(verified_by):
             difference = (compute(partial, batch.images) - expected).abs().max().item()
             if not difference <= ROUNDING * max(1, expected.abs().max().item()):
-                raise Problem(f"{path}: not written, as its logits differ from the network's by {difference:.1e}")
+                said = _("{path}: not written, as its logits differ from the network's by {difference}")
+                raise Problem(said.format(path=path, difference=figure(difference, ".1e")))
     return Exported(path, difference)
 
 

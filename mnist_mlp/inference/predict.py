@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_mlp import files
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _, figure
 
 if TYPE_CHECKING:
     from mnist_mlp.inference.preprocess import Digit
@@ -64,9 +65,10 @@ def files_of(path: Path) -> list[Path]:
             return [path]
         images = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     except (OSError, ValueError) as error:
-        raise Problem(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise Problem(_("{path}: cannot be read: {reason}").format(path=path, reason=reason)) from error
     if not images:
-        raise Problem(f"{path}: there are no images in this folder")
+        raise Problem(_("{path}: there are no images in this folder").format(path=path))
     return images
 
 
@@ -90,12 +92,14 @@ def digits_of(path: Path) -> "tuple[list[tuple[str, Digit]], list[Problem]]":
 
 def table(predictions: list[Prediction]) -> str:
     """Format predictions as a table."""
-    width = max(4, *(len(prediction.name) for prediction in predictions))
-    lines = [f"{'file':{width}}  guess  probability  second guess"]
+    header = (_("file"), _("guess"), _("probability"), _("second guess"))
+    width = max(len(header[0]), *(len(prediction.name) for prediction in predictions))
+    guess, chance = len(header[1]), len(header[2])
+    lines = [f"{header[0]:{width}}  {'  '.join(header[1:])}"]
     for prediction in predictions:
-        first, second, *_ = prediction.best()
-        name, _, chances = prediction
-        lines.append(f"{name:{width}}  {first:>5}  {chances[first]:>11.1%}  {second} ({chances[second]:.1%})")
+        first, second = prediction.best()[:2]
+        likely, less = (figure(prediction.probabilities[digit], ".1%") for digit in (first, second))
+        lines.append(f"{prediction.name:{width}}  {first:>{guess}}  {likely:>{chance}}  {second} ({less})")
     return "\n".join(lines)
 
 
@@ -117,10 +121,11 @@ def picture(predictions: list[Prediction], path: Path) -> None:
         x, y = space + place % columns * (width + space), space + place // columns * (side + space)
         seen = Image.fromarray((prediction.digit * 255).round().astype(np.uint8))
         sheet.paste(seen.resize((side, side), Image.Resampling.NEAREST), (x, y))
-        first, second, *_ = prediction.best()
-        chances = prediction.probabilities
+        first, second = prediction.best()[:2]
+        chances = [figure(each, ".1%") for each in prediction.probabilities]
         draw.text((x + side + space, y), str(first), fill=0, font=ImageFont.load_default(48))
-        below = f"{chances[first]:.1%}\nthen {second}: {chances[second]:.1%}\n{prediction.name[-22:]}"
+        then = _("then {digit}: {probability}").format(digit=second, probability=chances[second])
+        below = f"{chances[first]}\n{then}\n{prediction.name[-22:]}"
         draw.text((x + side + space, y + 58), below, fill=0, font=ImageFont.load_default(12))
     with files.saving(path) as partial:
         sheet.save(partial, "PNG")

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from mnist_mlp.errors import Problem
 from mnist_mlp.images import PIXELS, SIDE
+from mnist_mlp.language import _
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".avif")
 """The suffixes of the image files in a folder."""
@@ -73,7 +74,7 @@ def read(path: Path) -> list[Gray]:
     except OSError as error:
         raise Problem(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:  # a NUL in the name
-        raise Problem(f"{path}: is not a valid file name") from error
+        raise Problem(_("{path}: is not a valid file name").format(path=path)) from error
 
 
 def read_image(file: IO[bytes], name: str) -> Gray:
@@ -94,14 +95,15 @@ def read_image(file: IO[bytes], name: str) -> Gray:
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise _too_large(name) from error
         except Exception as error:  # Pillow can raise any on invalid data
-            raise Problem(f"{name}: not an image in one of the supported formats ({', '.join(FORMATS)})") from error
+            said = _("{name}: not an image in one of the supported formats ({formats})")
+            raise Problem(said.format(name=name, formats=", ".join(FORMATS))) from error
         with opened:
             if opened.width * opened.height > LIMIT:
                 raise _too_large(name)
             try:
                 return _gray(ImageOps.exif_transpose(opened))
             except Exception as error:
-                raise Problem(f"{name}: the image is corrupt or incomplete") from error
+                raise Problem(_("{name}: the image is corrupt or incomplete").format(name=name)) from error
 
 
 def normalize(gray: Gray) -> Digit:
@@ -126,7 +128,7 @@ def _box_of_digit(gray: Gray, small: bool) -> Part:
     image = _smooth(_reduced(gray))
     top, left, factor = 0, 0, max(gray.shape) / max(image.shape)
     ink = _ink(image)
-    for _ in range(2):  # a sheet with a frame, on a table
+    for _time in range(2):  # a sheet with a frame, on a table
         if inside := _inside_of_frame(ink > _otsu(ink)):
             top, left = top + inside[0].start, left + inside[1].start
             ink = _ink(image := image[inside])
@@ -144,7 +146,8 @@ def _box_of_digit(gray: Gray, small: bool) -> Part:
 
 
 def _too_large(name: str) -> Problem:
-    return Problem(f"{name}: has more than {LIMIT // 1_000_000} million pixels; reduce it first")
+    said = _("{name}: has more than {limit} million pixels; reduce it first")
+    return Problem(said.format(name=name, limit=LIMIT // 1_000_000))
 
 
 def _read_array(file: IO[bytes], path: Path) -> list[Gray]:
@@ -153,26 +156,27 @@ def _read_array(file: IO[bytes], path: Path) -> list[Gray]:
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            shape, _, dtype = header(file)
+            shape, _order, dtype = header(file)
     except Exception as error:  # NumPy can raise any on invalid data
-        raise Problem(f"{path}: not a NumPy array, or corrupt") from error
+        raise Problem(_("{path}: not a NumPy array, or corrupt").format(path=path)) from error
     if dtype != np.uint8 and dtype.kind != "f":
-        raise Problem(f"{path}: an array of {dtype}; it has to be of uint8, or of floats from 0 to 1")
+        said = _("{path}: an array of {type}; it has to be of uint8, or of floats from 0 to 1")
+        raise Problem(said.format(path=path, type=dtype))
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[1:] != (SIDE, SIDE)) or 0 in shape:
-        size = " x ".join(map(str, shape)) or "a single value"
-        expected = f"height x width, n x {SIDE} x {SIDE} or n x {PIXELS}"
-        raise Problem(f"{path}: an array of {size}; it has to be {expected}")
+        size = " x ".join(map(str, shape)) or _("a single value")
+        said = _("{path}: an array of {size}; it has to be height x width, n x {side} x {side} or n x {pixels}")
+        raise Problem(said.format(path=path, size=size, side=SIDE, pixels=PIXELS))
     if np.prod([float(size) for size in shape]) > LIMIT:
         raise _too_large(str(path))
     file.seek(0)
     try:
         array = np.load(file, allow_pickle=False)
     except Exception as error:
-        raise Problem(f"{path}: the array is corrupt or incomplete") from error
+        raise Problem(_("{path}: the array is corrupt or incomplete").format(path=path)) from error
     if array.dtype == np.uint8:
         array = array / np.float32(255)
     elif not (array.min() >= 0 and array.max() <= 1):  # also if one is NaN
-        raise Problem(f"{path}: an array of floats that are not all from 0 to 1")
+        raise Problem(_("{path}: an array of floats that are not all from 0 to 1").format(path=path))
     several = array.ndim == 3 or array.shape[1] == PIXELS
     return list(array.reshape(-1, SIDE, SIDE).astype(np.float32)) if several else [array.astype(np.float32)]
 
@@ -231,10 +235,10 @@ def _ink(gray: Gray) -> Gray:
     border[1:-1, 1:-1] = False
     reach = np.ptp(gray) / 4
     if reach * 4 < CONTRAST:
-        raise Problem("there is no digit in the image: all of it has one shade")
+        raise Problem(_("there is no digit in the image: all of it has one shade"))
     border &= np.abs(gray - np.median(gray[border])) <= reach  # without ink that touches it
     places = np.stack([np.ones(gray.shape), rows, columns], axis=-1)
-    plane, *_ = np.linalg.lstsq(places[border], gray[border], rcond=None)
+    plane = np.linalg.lstsq(places[border], gray[border], rcond=None)[0]
     difference = gray - places @ plane
     if -difference.min() > difference.max():  # the ink is dark
         difference = -difference
@@ -246,7 +250,7 @@ def _digit_alone(ink: Gray) -> Gray:
     threshold = _otsu(ink)
     strong, number = ndimage.label(ink > threshold, structure=np.ones((3, 3)))
     if number == 0 or threshold < CONTRAST / 2:
-        raise Problem("there is no digit in the image: nothing stands out from the background")
+        raise Problem(_("there is no digit in the image: nothing stands out from the background"))
     sizes = np.bincount(strong.ravel(), minlength=number + 1)[1:]
     pieces = [piece + 1 for piece in np.flatnonzero(sizes >= SPECK * sizes.max())]
     inner = [piece for piece in pieces if not _at_border(strong == piece)]
@@ -258,7 +262,7 @@ def _digit_alone(ink: Gray) -> Gray:
     background = ink[strong == 0]
     noise = 3 * 1.4826 * float(np.median(np.abs(background - np.median(background)))) if len(background) else 0.0
     faint = float(np.clip(noise, FAINT * float(ink.max()), threshold))
-    regions, _ = ndimage.label(ink > faint, structure=np.ones((3, 3)))
+    regions, _number = ndimage.label(ink > faint, structure=np.ones((3, 3)))
     inked = np.unique(regions[kept])
     alone = np.where(np.isin(regions, inked[inked > 0]), ink, 0)
     return np.clip(alone / np.percentile(ink[kept], 90), 0, 1, dtype=np.float32)

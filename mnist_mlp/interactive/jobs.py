@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from mnist_mlp.config.compose import config_of_run, in_one_line, in_parallel
 from mnist_mlp.config.hydra_internals import Hydra
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _, speaking
 from mnist_mlp.runs.console import say, showing
 from mnist_mlp.runs.launch import Launch
 from mnist_mlp.runs.ranks import is_follower
@@ -33,20 +34,21 @@ def run_sweep(launch: Launch, hydra: Hydra, overrides: list[str], show: bool = T
     """
     sweep, hint = Sweep(launch.configs), ""
     jobs = partial(run, shown=show) if launch.parallel else partial(run, sweep=sweep, shown=show, library=library)
-    try:
-        with in_one_line(), sweep.display() if launch.parallel and show else nullcontext():
-            hydra.multirun("config", jobs, overrides)
-        from mnist_mlp.tracking import seed_means as means
+    with speaking(launch.configs[0].language):
+        try:
+            with in_one_line(), sweep.display() if launch.parallel and show else nullcontext():
+                hydra.multirun("config", jobs, overrides)
+            from mnist_mlp.tracking import seed_means as means
 
-        means.write(launch.configs)
-    except KeyboardInterrupt:
-        say("")  # after the terminal's ^C
-        sweep.interrupted = True
-        hint = "\nthe same command resumes the sweep"
-        raise
-    finally:
-        if show:
-            print(sweep.table() + hint)
+            means.write(launch.configs)
+        except KeyboardInterrupt:
+            say("")  # after the terminal's ^C
+            sweep.interrupted = True
+            hint = "\n" + _("the same command resumes the sweep")
+            raise
+        finally:
+            if show:
+                print(sweep.table() + hint)
     return sweep
 
 
@@ -66,21 +68,25 @@ def run(composed: DictConfig, sweep: Sweep | None = None, shown: bool = True, li
     sweeps = hydra_config.mode == RunMode.MULTIRUN
     leads = not (sweeps and in_parallel(hydra_config)) and not is_follower(config.trainer.get("num_nodes", 1))
     show = shown and leads
-    try:
-        train = training_function(show, library)
-        with sweep.job(hydra_config.job.num + 1) if sweep and show else nullcontext():
-            return train(config, show)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        if not sweeps or config.fail_fast:
-            sys.exit(1 if sweeps else 2)
-    except Exception as error:
-        if not sweeps and not isinstance(error, (OSError, UnicodeEncodeError)):  # a full disk, a name it cannot take
-            traceback.print_exc()
-            sys.exit(1)
-        print(f"failed: {config.name}, seed {config.seed}: {type(error).__name__}: {error}", file=sys.stderr)
-        if not sweeps or config.fail_fast:
-            sys.exit(1)
+    with speaking(config.language):
+        try:
+            train = training_function(show, library)
+            with sweep.job(hydra_config.job.num + 1) if sweep and show else nullcontext():
+                return train(config, show)
+        except Problem as problem:
+            print(problem, file=sys.stderr)
+            if not sweeps or config.fail_fast:
+                sys.exit(1 if sweeps else 2)
+        except Exception as error:
+            foreseen = isinstance(error, (OSError, UnicodeEncodeError))  # a full disk, a name that it cannot take
+            if not sweeps and not foreseen:
+                traceback.print_exc()
+                sys.exit(1)
+            said = _("failed: {label}, seed {seed}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            print(said.format(label=config.name, seed=config.seed, error=reason), file=sys.stderr)
+            if not sweeps or config.fail_fast:
+                sys.exit(1)
     return math.nan
 
 
@@ -100,7 +106,7 @@ def training_function(show: bool = True, library: bool = False) -> Callable[...,
     if not library:
         gc.disable()
         start.prepare()
-    with showing(lambda: "loading PyTorch …") if show else nullcontext():
+    with showing(lambda: _("loading PyTorch …")) if show else nullcontext():
         from mnist_mlp.training import train
 
     if not library:

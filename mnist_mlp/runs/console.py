@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
+from mnist_mlp.language import _, figure
+
 
 def console(stderr: bool = False) -> "Console":
     """Give standard output or standard error to rich, which is imported now: `--help` has no need of it.
@@ -90,4 +92,5 @@ def left(seconds: float) -> str:
     if not seconds:
         return ""
     amount, unit = (seconds, "s") if seconds < 90 else (seconds / 60, "min")
-    return f", about {amount:.0f} {unit} left" if amount < 90 else f", about {amount / 60:.1f} h left"
+    time = f"{amount:.0f} {unit}" if amount < 90 else f"{figure(amount / 60, '.1f')} h"
+    return _(", about {time} left").format(time=time)

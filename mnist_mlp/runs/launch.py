@@ -14,7 +14,8 @@ from mnist_mlp.config.checks import problems
 from mnist_mlp.config.compose import check_names, compose, config_of_run, in_one_line, in_parallel, jobs, to_config
 from mnist_mlp.config.overrides import parse, problem_of_override, problems_one_by_one, with_options
 from mnist_mlp.config.schema import Config
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, not_installed
+from mnist_mlp.language import _
 from mnist_mlp.runs.folder import Run
 
 MODULES = {"mlflow": ("mlflow", "sqlalchemy", "alembic"), "wandb": ("wandb",)}
@@ -69,7 +70,8 @@ def check(overrides: Sequence[str]) -> Launch:
             parallel = in_parallel(composed.hydra)
             if parallel and not sweeps:
                 chosen = composed.hydra.runtime.choices["hydra/launcher"]
-                wrong.append(f"hydra/launcher={chosen}: launches the jobs of a sweep; add -m, or question=")
+                said = _("{option}: launches the jobs of a sweep; add -m, or question=")
+                wrong.append(said.format(option=f"hydra/launcher={chosen}"))
     except Problem as problem:
         wrong += [str(problem), *problems_one_by_one(sound)]
     return Launch(wrong, configs, sweeps, parallel)
@@ -90,7 +92,7 @@ def problems_of_folder(path: str, name: str = "runs_dir") -> list[str]:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
-    return [f"{name}={path}: {there} is not a writable folder"]
+    return [_("{key}={value}: {folder} is not a writable folder").format(key=name, value=path, folder=there)]
 
 
 def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
@@ -99,7 +101,8 @@ def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
     if not sweeps or not (config.trainer["strategy"] == "ddp" or devices not in (1, "auto")):
         return []
     # Lightning starts the other processes of a run by its command line, which would start the whole sweep again.
-    return [f"trainer.devices={devices}: a sweep trains on one device; launch its jobs one by one"]
+    said = _("trainer.devices={devices}: a sweep trains on one device; launch its jobs one by one")
+    return [said.format(devices=devices)]
 
 
 def problems_of_hydra(composed: DictConfig) -> list[str]:
@@ -107,23 +110,23 @@ def problems_of_hydra(composed: DictConfig) -> list[str]:
     for path in composed.hydra.searchpath or []:
         if path.startswith("file://"):
             check_names(Path(path.removeprefix("file://")))
-    found = []
+    found, said = [], _("{key}: not supported; a run logs to train.log in its folder")
     if composed.hydra.verbose:
-        found.append("hydra.verbose: not supported; a run logs to train.log in its folder")
+        found.append(said.format(key="hydra.verbose"))
     for group in ("job_logging", "hydra_logging"):
         if composed.hydra[group] != {"version": 1, "root": None, "disable_existing_loggers": False}:
-            found.append(f"hydra.{group}: not supported; a run logs to train.log in its folder")
+            found.append(said.format(key=f"hydra.{group}"))
     return found
 
 
 def problems_of_debugging(config: Config, sweeps: bool) -> list[str]:
     """Check that the jobs of a sweep leave a record."""
     if sweeps and config.trainer.get("fast_dev_run"):
-        return ["trainer.fast_dev_run: leaves no record, but a sweep needs one; launch a single run"]
+        return [_("trainer.fast_dev_run: leaves no record, but a sweep needs one; launch a single run")]
     return []
 
 
 def problems_of_loggers(config: Config) -> list[str]:
     """Check that the packages of the loggers are installed."""
     missing = [name for name in config.logger if not all(map(find_spec, MODULES.get(name, ())))]
-    return [f"logger={name} is not installed: pip install 'mnist-mlp[{name}]'" for name in missing]
+    return [not_installed(f"logger={name}", name) for name in missing]

@@ -2,17 +2,29 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mnist_mlp.config.identity import is_observer
+from mnist_mlp.language import N_, _
 
 SCHEMA = 1
 
 
 RECORD = "result.json"
+
+REASONS = (
+    N_("the training loss became {value} at optimizer step {step}"),
+    N_("the validation loss became {value} in epoch {epoch}"),
+    N_("the time is over"),
+    N_("stopped before its first epoch"),
+    N_("stopped within epoch {epoch}"),
+    N_("by the user"),
+)
+"""Reasons of a status as records have them, always in English."""
 
 
 Status = Literal["completed", "limited", "diverged", "failed", "interrupted"]
@@ -88,6 +100,14 @@ def read(record: Path) -> Result | None:
         return result if _is(result, Result) and _agrees(result) else None
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+
+
+def explained(reason: str) -> str:
+    """Translate the reason of a status, to show it; that of an error, or an argument, stays as it is."""
+    for template in REASONS:
+        if found := re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>.+)", template), reason):
+            return _(template).format(**found.groupdict())
+    return reason
 
 
 def _is(value: Any, kind: Any) -> bool:

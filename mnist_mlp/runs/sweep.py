@@ -7,15 +7,27 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 
 from mnist_mlp.config.schema import Config
-from mnist_mlp.runs.console import console, counted, left, rendered, say, shortened, showing
+from mnist_mlp.language import N_, _, figure, ngettext
+from mnist_mlp.runs.console import console, left, rendered, say, shortened, showing
 from mnist_mlp.runs.folder import Run
-from mnist_mlp.runs.record import Result
+from mnist_mlp.runs.record import Result, explained
 
 Outcome = Literal["completed", "reused", "limited", "diverged", "interrupted", "failed", "not run"]
 
 
 COLORS: dict[Outcome, str] = {"completed": "green", "reused": "green", "limited": "yellow", "not run": "dim"}
 """Of the outcomes; those that went wrong are red."""
+
+WORDS: dict[Outcome, str] = {
+    "completed": N_("completed"),
+    "reused": N_("reused"),
+    "limited": N_("limited"),
+    "diverged": N_("diverged"),
+    "interrupted": N_("interrupted"),
+    "failed": N_("failed"),
+    "not run": N_("not run"),
+}
+"""The outcomes as they are shown."""
 
 ENDED = ("completed", "reused", "limited", "diverged")
 """The outcomes of jobs that have a result."""
@@ -59,17 +71,21 @@ class Sweep:
         from rich.text import Text
 
         out, outcomes = console(), self.outcomes()
-        table = Text.assemble((f"{'job':<11}  {'test':>8}", "bold"))
+        width = max(11, *(len(_(word)) for word in WORDS.values()))
+        table = Text.assemble((f"{_('job'):<{width}}  {_('test'):>8}", "bold"))
         for config, outcome in zip(self.configs, outcomes, strict=True):
             run = Run(config)
             result = run.result()
-            accuracy = f"{result.test['accuracy']:8.2%}" if result and result.test and outcome != "failed" else " " * 8
-            folder = shortened(str(run.folder), out.width - 23) if out.is_terminal else str(run.folder)
-            table.append(f"\n{outcome:<11}", COLORS.get(outcome, "red")).append(f"  {accuracy}  {folder}")
+            tested = result.test if result and outcome != "failed" else None
+            accuracy = figure(tested["accuracy"], ".2%") if tested else ""
+            folder = shortened(str(run.folder), out.width - 12 - width) if out.is_terminal else str(run.folder)
+            table.append(f"\n{_(WORDS[outcome]):<{width}}", COLORS.get(outcome, "red"))
+            table.append(f"  {accuracy:>8}  {folder}")
             if outcome in ("failed", "limited", "diverged") and result and result.reason:
-                table.append(f"\n    {result.reason}", "dim")
-        total = ", ".join(f"{number} {outcome}" for outcome, number in Counter(outcomes).most_common())
-        table.append(f"\n{counted(len(outcomes), 'job')}: {total}")
+                table.append(f"\n    {explained(result.reason)}", "dim")
+        total = ", ".join(f"{number} {_(WORDS[outcome])}" for outcome, number in Counter(outcomes).most_common())
+        jobs = ngettext("{number} job: {outcomes}", "{number} jobs: {outcomes}", len(outcomes))
+        table.append("\n" + jobs.format(number=len(outcomes), outcomes=total))
         return rendered(table)
 
     @property
@@ -83,7 +99,7 @@ class Sweep:
         from rich.text import Text
 
         rest = left(sum(self.seconds) / max(1, len(self.seconds)) * sum(self.trains[number - 1 :]))
-        job = (f"job {number}/{len(self.configs)}", "bold")
+        job = (_("job {number}/{total}").format(number=number, total=len(self.configs)), "bold")
         say(Text.assemble(job, (rest, "dim"), f": {name}" if name else ""))
         began = time.monotonic()
         yield
@@ -95,7 +111,7 @@ class Sweep:
         """Show on a terminal how many jobs are done and running where several run at once, and the time left."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        bar = Progress(TextColumn("jobs"), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.description}"))
+        bar = Progress(TextColumn(_("jobs")), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.description}"))
         bar.add_task("", total=len(self.configs))
 
         def look() -> Progress:
@@ -108,7 +124,8 @@ class Sweep:
                 running = sum(run.began() >= self.began and not ends for run, ends in zip(runs, done, strict=True))
                 trained = sum(ends and trains for ends, trains in zip(done, self.trains, strict=True))
                 rest = left((time.time() - self.began) * (sum(self.trains) / trained - 1) if trained else 0)
-                bar.update(bar.task_ids[0], completed=sum(done), description=f"{running} running{rest}")
+                now = _("{number} running").format(number=running)
+                bar.update(bar.task_ids[0], completed=sum(done), description=now + rest)
             return bar
 
         with showing(look):

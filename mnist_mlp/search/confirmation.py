@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from mnist_mlp import files
 from mnist_mlp.config.hydra_internals import options_of
+from mnist_mlp.language import _, figure
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.search.trials import Search, train
 from mnist_mlp.statistics import Summary, summarize
@@ -69,7 +70,7 @@ def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], objec
     on_threads = f"trainer.threads={threads}"
     fresh_split = [on_threads, f"data.split_seed={FRESH_SPLIT}", "test=last"]
     summaries = []
-    for name, winning in (("winner", search.best.user_attrs["overrides"]), ("reference", [])):
+    for name, winning in ((_("winner"), search.best.user_attrs["overrides"]), (_("reference"), [])):
         configs = [search.space.config([*winning, on_threads], seed, search.folder) for seed in search.space.seeds]
         summaries.append(summarize([train(config, []) for config in configs]))
         validation, test = [], []
@@ -78,7 +79,9 @@ def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], objec
             validation.append(train(config, []))
             result = Run(config).result()
             test.append(result.test["accuracy"] if result and result.test else float("nan"))
-            say(f"{name}, seed {seed}: validation {validation[-1]:.2%}, test {test[-1]:.2%}")
+            said = _("{label}, seed {seed}: validation {validation}, test {test}")
+            figures = {"validation": figure(validation[-1], ".2%"), "test": figure(test[-1], ".2%")}
+            say(said.format(label=name, seed=seed, **figures))
         summaries += [summarize(validation), summarize(test)]
     return Confirmation(*summaries)
 

@@ -15,14 +15,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnist_mlp import files
 from mnist_mlp.config.valid import formatted
+from mnist_mlp.language import N_, _, figure, ngettext
 from mnist_mlp.report.figures import png
 from mnist_mlp.report.text import number, percent
 from mnist_mlp.search.confirmation import Confirmation
 from mnist_mlp.search.trials import Search
 from mnist_mlp.statistics import Summary, summarize
 
-STATES = ("completed", "pruned", "diverged")
-"""The ways in which a trial can end."""
+STATES = {"completed": N_("completed"), "pruned": N_("pruned"), "diverged": N_("diverged")}
+"""The ways in which a trial can end, as they are shown."""
 
 
 def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
@@ -42,20 +43,21 @@ def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
         loader=jinja2.PackageLoader("mnist_mlp.search"), undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     templates.filters |= {"percent": _percent, "points": _points, "range": _range, "value": _value}
+    templates.globals |= {"_": _, "ngettext": ngettext}
     text = templates.get_template("search.md.jinja").render(
         space=search.space,
         folder=search.folder,
         best=search.best,
         experiment=experiment.stem,
         trials=len(trials),
-        states=", ".join(f"{states.count(state)} {state}" for state in STATES),
+        states=", ".join(f"{states.count(state)} {_(word)}" for state, word in STATES.items()),
         duration=_duration(search.hours),
         seeds=len(search.space.seeds),
-        importances=importances(search),
+        importances={key: figure(part, ".0%") for key, part in importances(search).items()},
         confirmed=confirmed,
     )
-    for name, figure in (("history", history(trials)), ("parameters", slices(search))):
-        files.write(search.folder / f"{name}.png", png(figure))
+    for name, picture in (("history", history(trials)), ("parameters", slices(search))):
+        files.write(search.folder / f"{name}.png", png(picture))
     with files.replacing(search.folder / "trials.csv") as partial:
         table(trials).to_csv(partial, index=False)
     path = search.folder / "README.md"
@@ -87,17 +89,17 @@ def importances(search: Search) -> dict[str, float]:
 
 def history(trials: Sequence[FrozenTrial]) -> Figure:
     """Plot the trials in order, and the best so far."""
-    figure = Figure(figsize=(6.0, 3.4), layout="constrained")
-    axes = figure.add_subplot(xlabel="trial", ylabel="validation accuracy (%)")
+    picture = Figure(figsize=(6.0, 3.4), layout="constrained")
+    axes = picture.add_subplot(xlabel=_("trial"), ylabel=_("validation accuracy (%)"))
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     numbers, values = [trial.number for trial in done], [100 * float(trial.value or 0) for trial in done]
-    axes.plot(numbers, values, "o", color="#0072b2", markersize=4, label="trial")
-    axes.step(numbers, np.maximum.accumulate(values), where="post", color="#d55e00", label="best so far")
+    axes.plot(numbers, values, "o", color="#0072b2", markersize=4, label=_("trial"))
+    axes.step(numbers, np.maximum.accumulate(values), where="post", color="#d55e00", label=_("best so far"))
     axes.set_ylim(*_span(np.array(values), np.array(values)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.3)
-    return figure
+    return picture
 
 
 def slices(search: Search) -> Figure:
@@ -105,12 +107,12 @@ def slices(search: Search) -> Figure:
     space = search.space.space
     columns = min(3, len(space))
     rows = -(-len(space) // columns)
-    figure = Figure(figsize=(max(4.8, 3.2 * columns), 3.0 * rows), layout="constrained")
+    picture = Figure(figsize=(max(4.8, 3.2 * columns), 3.0 * rows), layout="constrained")
     summaries = [summarize(trial.user_attrs["accuracies"]) for trial in search.completed]
     means = [100 * each.mean for each in summaries]
     half = [100 * (each.high - each.mean) if each.n > 1 else 0.0 for each in summaries]
     for place, (key, choice) in enumerate(space.items(), start=1):
-        axes = figure.add_subplot(rows, columns, place, xlabel=key)
+        axes = picture.add_subplot(rows, columns, place, xlabel=key)
         values: list[Any] = [trial.params[key] for trial in search.completed]
         if isinstance(choice, list):
             names = [formatted(each) for each in choice]
@@ -128,8 +130,8 @@ def slices(search: Search) -> Figure:
         axes.errorbar(values, means, yerr=half, fmt="o", color="#0072b2", markersize=4, elinewidth=0.8)
         axes.set_ylim(*_span(np.subtract(means, half), np.add(means, half)))
         axes.grid(alpha=0.3)
-    figure.supylabel("validation accuracy (%)", fontsize=9)
-    return figure
+    picture.supylabel(_("validation accuracy (%)"), fontsize=9)
+    return picture
 
 
 def _state(trial: FrozenTrial) -> str:
@@ -139,7 +141,9 @@ def _state(trial: FrozenTrial) -> str:
 
 
 def _duration(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    if hours >= 1:
+        return _("{hours} hours").format(hours=figure(hours, ".1f"))
+    return _("{minutes} minutes").format(minutes=figure(60 * hours, ".1f"))
 
 
 def _span(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> tuple[float, float]:
@@ -154,7 +158,11 @@ def _percent(summary: Summary) -> str:
 
 
 def _range(choice: Any) -> str:
-    return ", ".join(map(formatted, choice)) if isinstance(choice, list) else f"{choice['low']} to {choice['high']}"
+    return (
+        ", ".join(map(formatted, choice))
+        if isinstance(choice, list)
+        else _("{low} to {high}").format(low=choice["low"], high=choice["high"])
+    )
 
 
 def _value(value: object) -> str:

@@ -17,6 +17,7 @@ from mnist_mlp.callbacks.history import Stopped
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import formatted
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 from mnist_mlp.runs.database import sqlite
 from mnist_mlp.search.space import Space
 
@@ -45,11 +46,14 @@ class Search:
         try:
             self.study = self._open(file)
         except Exception as error:  # of Optuna, SQLAlchemy or SQLite
-            raise Problem(f"{file}: cannot be opened as a study: {str(error).splitlines()[0]}") from error
+            said = _("{file}: cannot be opened as a study: {reason}")
+            raise Problem(said.format(file=file, reason=str(error).splitlines()[0])) from error
         attributes = {"space": space.space, "fixed": space.fixed, "seeds": space.seeds}
         if self.study.user_attrs and self.study.user_attrs != attributes:
             raise Problem(
-                f"{file}: a study with another space, fixed or seeds; move its folder, or rename your search file"
+                _(
+                    "{file}: a study with another space, fixed or seeds; move its folder, or rename your search file"
+                ).format(file=file)
             )
         for name, value in attributes.items():
             self.study.set_user_attr(name, value)
@@ -128,7 +132,8 @@ class Search:
             Problem: no trial is completed.
         """
         if not self.completed:
-            raise Problem(f"{self.folder}: none of the {len(self.done)} trials is completed")
+            said = _("{folder}: none of the {number} trials is completed")
+            raise Problem(said.format(folder=self.folder, number=len(self.done)))
         return self.study.best_trial
 
     @property

@@ -11,35 +11,38 @@ from torch import Tensor
 from typing_extensions import override
 
 from mnist_mlp.callbacks.history import History
+from mnist_mlp.language import _
 from mnist_mlp.tracking import probe
 from mnist_mlp.tracking import seed_means as means
 
 POINTS_PER_EPOCH = 20
 
-LAYOUT = {
-    "over epochs": {
-        "loss, training beside validation": ("Multiline", ["loss/train", "loss/val"]),
-        "accuracy, training beside validation": ("Multiline", ["accuracy/train", "accuracy/val"]),
-    },
-    "over optimizer steps": {
-        "loss, training beside validation (steps)": ("Multiline", ["loss_by_step/train", "loss_by_step/val"]),
-        "accuracy, training beside validation (steps)": (
-            "Multiline",
-            ["accuracy_by_step/train", "accuracy_by_step/val"],
-        ),
-    },
-    "means over two seeds or more, with their 95% intervals": {
-        f"{measure}, {stage}": ("Margin", [means.mean(tag), means.low(tag), means.high(tag)])
-        for tag, measure, stage in (
-            # TensorBoard shows them in reverse order.
-            ("loss/train", "loss", "training"),
-            ("accuracy/train", "accuracy", "training"),
-            ("loss/val", "loss", "validation"),
-            ("accuracy/val", "accuracy", "validation"),
-        )
-    },
-}
-"""The charts of TensorBoard's Custom scalars by category; a margin chart has a mean and its bounds."""
+
+def layout() -> dict[str, dict[str, Any]]:
+    """Return the charts of TensorBoard's Custom scalars by category; a margin chart has a mean and its bounds."""
+    return {
+        _("over epochs"): {
+            _("loss, training beside validation"): ("Multiline", ["loss/train", "loss/val"]),
+            _("accuracy, training beside validation"): ("Multiline", ["accuracy/train", "accuracy/val"]),
+        },
+        _("over optimizer steps"): {
+            _("loss, training beside validation (steps)"): ("Multiline", ["loss_by_step/train", "loss_by_step/val"]),
+            _("accuracy, training beside validation (steps)"): (
+                "Multiline",
+                ["accuracy_by_step/train", "accuracy_by_step/val"],
+            ),
+        },
+        _("means over two seeds or more, with their 95% intervals"): {
+            title: ("Margin", [means.mean(tag), means.low(tag), means.high(tag)])
+            for tag, title in (
+                # TensorBoard shows them in reverse order.
+                ("loss/train", _("loss, training")),
+                ("accuracy/train", _("accuracy, training")),
+                ("loss/val", _("loss, validation")),
+                ("accuracy/val", _("accuracy, validation")),
+            )
+        },
+    }
 
 
 class Curves(Callback):
@@ -63,7 +66,7 @@ class Curves(Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_custom_scalars(LAYOUT)
+                logger.experiment.add_custom_scalars(layout())
 
     @override
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:

@@ -13,14 +13,15 @@ from typing_extensions import override
 
 from mnist_mlp.config.schema import Config
 from mnist_mlp.lab import questions
+from mnist_mlp.language import N_, _
 from mnist_mlp.runs.folder import Run
 
 METRICS = {
-    "accuracy/val": "validation accuracy",
-    "test/accuracy": "test accuracy",
-    "loss/val": "validation loss",
-    "test/loss": "test loss",
-    "time/seconds": "seconds",
+    "accuracy/val": N_("validation accuracy"),
+    "test/accuracy": N_("test accuracy"),
+    "loss/val": N_("validation loss"),
+    "test/loss": N_("test loss"),
+    "time/seconds": N_("seconds"),
 }
 """The curves whose last points are columns in HParams, and the titles of these columns."""
 
@@ -83,7 +84,7 @@ def texts(config: Config) -> dict[str, str]:
     """Return the resolved configuration, and the text of the question that it belongs to, if any, as Markdown."""
     markdown = {"configuration": f"```yaml\n{Run(config).configuration()}```"}
     if question := questions().get(config.chosen["question"]):
-        markdown["question"] = f"**{question['title']}.** {question['asks']}"
+        markdown["question"] = f"**{_(question['title'])}.** {_(question['asks'])}"
     return markdown
 
 
@@ -97,7 +98,7 @@ def _table(row: dict[str, str | float]) -> Summary:
         for name, value in row.items()
     ]
     metrics = [
-        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in METRICS.items()
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=_(title)) for tag, title in METRICS.items()
     ]
     content = HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics))
     summary_metadata = metadata.create_summary_metadata(content)
