@@ -8,6 +8,10 @@ from typing import Any
 
 from mnist_mlp.config.identity import what_counts
 from mnist_mlp.config.schema import Config
+from mnist_mlp.language import N_
+
+PROTOCOLS = {"disjoint": N_("disjoint protocol"), "notebook": N_("notebook protocol")}
+"""The protocols as they are shown."""
 
 KERAS_ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "betas": [0.9, 0.999], "eps": 1e-7}
 
@@ -44,7 +48,7 @@ def _lab() -> dict[str, Any]:
 
 
 def questions() -> dict[str, dict[str, Any]]:
-    """Return each question's title, what it asks, what the notebook ran and answered."""
+    """Return each question's title, what it asks, what the notebook ran and answered; the catalogue has the texts."""
     return _lab()["questions"]
 
 

@@ -11,7 +11,8 @@ import torch
 from conftest import SHORT
 
 from mnist_mlp.fast import kernel
-from mnist_mlp.report.text import LANGUAGES, Words
+from mnist_mlp.language import LANGUAGES, speaking
+from mnist_mlp.report.text import Words
 from mnist_mlp.runs import machine
 
 Command = Callable[..., int]
@@ -105,6 +106,7 @@ def test_a_report_shows_the_instruction_set_where_the_record_has_it(language: st
     before: dict[str, Any] = {"cpu": "A processor", "cores": 4, "threads": 2}
     old: Any = SimpleNamespace(hardware=before)
     new: Any = SimpleNamespace(hardware=before | {"instructions": "AVX2"})
-    words = Words(language)
+    with speaking(language):
+        words = Words()
     assert words.hardware(old).startswith("A processor (")
     assert words.hardware(new) == words.hardware(old).replace("A processor", "A processor, AVX2")

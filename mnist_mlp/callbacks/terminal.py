@@ -14,7 +14,7 @@ from rich.text import Text
 from mnist_mlp.callbacks.history import History
 from mnist_mlp.config.schema import Config
 from mnist_mlp.images import DIGITS, PIXELS
-from mnist_mlp.lab import NotebookRun
+from mnist_mlp.lab import PROTOCOLS, NotebookRun
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.runs import checkpoint
 from mnist_mlp.runs.console import console, rendered
@@ -172,8 +172,8 @@ def heading(config: Config, device: str) -> Text:
     ).format(
         network=f"{sizes} {names}", optimizer=optimizer, batch=figure(config.data.batch, ","), epochs=config.epochs
     )
-    how = _("{protocol} protocol, seed {seed}, {device}")
-    said = how.format(protocol=_(config.data.protocol), seed=config.seed, device=device)
+    how = _("{protocol}, seed {seed}, {device}")
+    said = how.format(protocol=_(PROTOCOLS[config.data.protocol]), seed=config.seed, device=device)
     return Text.assemble((trained, "bold"), f"\n{said}")
 
 

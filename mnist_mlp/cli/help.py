@@ -54,7 +54,7 @@ def text(program: str) -> str:
         _("Train a multilayer perceptron on MNIST."),
         _table(examples),
         *groups,
-        f"{_('Plain keys')}\n{_table(plain)}",
+        _("Plain keys") + f"\n{_table(plain)}",
         fill(notes, WIDTH, break_on_hyphens=False),
         fill(verbs.format(verbs=", ".join(VERBS[:-1]), last=VERBS[-1]), WIDTH),
     ]

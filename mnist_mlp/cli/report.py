@@ -63,7 +63,7 @@ def make(study: Study, arguments: argparse.Namespace, verb: str) -> None:
         raise Problem(said.format(folder=arguments.runs_dir, questions=questions))
     folder = arguments.out or Path(arguments.runs_dir) / "report"
     try:
-        write(study, folder, shlex.join(["mnist-mlp", verb, *sys.argv[1:]]), arguments.language)
+        write(study, folder, shlex.join(["mnist-mlp", verb, *sys.argv[1:]]))
     except OSError as error:
         said = _("{folder}: cannot write the report there: {reason}")
         raise Problem(said.format(folder=folder, reason=error.strerror)) from error

@@ -165,8 +165,8 @@ def counterpart(name: str, override: Override, known: DictConfig) -> str:
         return _(synonyms.ANSWERS[name])
     key = synonyms.KEYS.get(name, name)
     added = "" if OmegaConf.select(known, key, default=MISSING) != MISSING else "+"
-    value = (override.input_line or "").partition("=")[2]
-    return _("write {override}").format(override=f"{added}{key}={value or _('VALUE')}")
+    value = (override.input_line or "").partition("=")[2] or _("VALUE")
+    return _("write {override}").format(override=f"{added}{key}={value}")
 
 
 def problem_of_form(override: Override, declared: Any) -> str | None:

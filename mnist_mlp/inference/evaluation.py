@@ -124,27 +124,27 @@ def table(trained: Trained, evaluation: Evaluation) -> str:
     if recorded:
         before = (RECORD, figure(recorded["loss"], ".4f"), figure(recorded["accuracy"], ".2%"))
         figures = [[*cells, cell] for cells, cell in zip(figures, before, strict=True)]
+    recall, precision = _("recall"), _("precision")
+    wide = max(7, len(recall))
+    digits = "".join(f"{digit:5}" for digit in range(DIGITS))
     lines = [
         f"{trained.name}: {trained.checkpoint}" if trained.result else trained.name,
         "",
         *(_row(*cells) for cells in figures),
         "",
-        f"{_('predicted'):9}"
-        + "".join(f"{digit:5}" for digit in range(DIGITS))
-        + f"  {_('recall'):>7}  {_('precision'):>9}",
+        _("predicted").ljust(9) + digits + f"  {recall:>{wide}}  {precision:>9}",
     ]
     confusion = evaluation.confusion
-    for digit, (row, recall, precision) in enumerate(
-        zip(confusion.counts, confusion.recall, confusion.precision, strict=True)
-    ):
+    for digit, (row, *of_digit) in enumerate(zip(confusion.counts, confusion.recall, confusion.precision, strict=True)):
+        found, right = (_percent(fraction) for fraction in of_digit)
         cells = "".join(f"{count or '.':>5}" for count in row.tolist())
-        row = _("digit {digit}").format(digit=digit)
-        lines.append(f"{row:9}{cells}  {_percent(recall):>7}  {_percent(precision):>9}")
+        lines.append(_("digit {digit}").format(digit=digit).ljust(9) + f"{cells}  {found:>{wide}}  {right:>9}")
     return "\n".join(lines)
 
 
 def _row(name: str, now: str, before: str = "") -> str:
-    return f"{name:{max(8, len(_('accuracy')))}}  {now:>10}" + (f"  {before:>11}" if before else "")
+    width = max(8, len(_("accuracy")))
+    return f"{name:{width}}  {now:>10}" + (f"  {before:>11}" if before else "")
 
 
 def _percent(fraction: float | None) -> str:

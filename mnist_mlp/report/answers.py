@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from mnist_mlp.lab import claims, notebook_run_of
+from mnist_mlp.lab import PROTOCOLS, claims, notebook_run_of
+from mnist_mlp.language import _, figure
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
 from mnist_mlp.report.text import Words, number, percent, points
 from mnist_mlp.statistics import Verdict, compare
@@ -91,17 +92,17 @@ class Answers:
         return self.texts["points"].format(self.words.name(variant), *changes)
 
     def _seeds(self, variant: Variant, seeds: list[int]) -> str:
-        protocol = f", {variant.protocol}" if len(self.study.protocols) > 1 else ""
+        protocol = f", {self.texts['data'][variant.protocol]}" if len(self.study.protocols) > 1 else ""
         return self.texts["seeds"].format(self.words.name(variant) + protocol, ", ".join(str(seed) for seed in seeds))
 
     def _target(self, variant: Variant, question: str) -> str:
         highest = max(epoch.val_accuracy or 0.0 for result in variant.completed.values() for epoch in result.epochs)
         figures = (
             percent(variant.summary(on_validation)),
-            f"{100 * self.targets[question]:g}",
+            figure(100 * self.targets[question], "g"),
             number(100 * highest),
         )
-        return self.texts["target"][self.reached(variant, question)].format(*figures, variant.protocol)
+        return self.texts["target"][self.reached(variant, question)].format(*figures, _(PROTOCOLS[variant.protocol]))
 
     def reached(self, variant: Variant, question: str) -> str:
         """Judge whether the interval of validation accuracy lies above, below or across a question's target."""
@@ -132,13 +133,13 @@ class Answers:
         highest, epoch = max((each["val_accuracy"], place) for place, each in enumerate(run.epochs, 1))
         if (claim.kind, claim.of) != ("below", "validation") or highest < claim.bound:
             return []
-        figures = f"{100 * claim.bound:g}", number(100 * highest), run.epochs_before + epoch
+        figures = figure(100 * claim.bound, "g"), number(100 * highest), run.epochs_before + epoch
         return [self.texts["judged"]["own_figures"].format(*figures, number(100 * run.test["accuracy"]))]
 
     def _judged(self, claim: Claim, variants: list[Variant]) -> list[str]:
         found = {outcome: [each for each in variants if self._outcome(claim, each) == outcome] for outcome in OUTCOMES}
         outcome = next(outcome for outcome in OUTCOMES if found[outcome])
-        meaning = self.texts["meaning"][claim.kind].format(self.texts["of"][claim.of], f"{100 * claim.bound:g}")
+        meaning = self.texts["meaning"][claim.kind].format(self.texts["of"][claim.of], figure(100 * claim.bound, "g"))
         deciding = ", ".join(self._points(each) for each in found[outcome])
         judged = self.texts["judged"][outcome].format(meaning, deciding)
         return [judged, *(self._one_run(variants[0]) if claim.kind == "same" and outcome != "refuted" else [])]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mnist_mlp.config.compose import composing
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import N_, _, figure
 from mnist_mlp.report.study import on_test, on_validation
 from mnist_mlp.report.text import number, percent
 from mnist_mlp.runs.folder import Run
@@ -14,7 +15,10 @@ from mnist_mlp.runs.launch import check
 from mnist_mlp.runs.record import Result, completed
 from mnist_mlp.statistics import summarize
 
-HEADER = ("command", "n", "parameters", "validation %", "lowest", "test %", "lowest", "minutes", "threads")
+HEADER = (
+    *(N_("command"), N_("n"), N_("parameters"), N_("validation %"), N_("lowest"), N_("test %"), N_("lowest")),
+    *(N_("minutes"), N_("threads")),
+)
 
 
 def find(lines: Sequence[str], runs_dir: str) -> dict[str, list[Result]]:
@@ -39,7 +43,7 @@ def markdown(found: Mapping[str, list[Result]]) -> str:
     """
     ruler = ["---", *["---:"] * (len(HEADER) - 1)]
     rows = [[f"`python train.py {line}`", *_cells(results)] for line, results in found.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [HEADER, ruler, *rows])
+    return "\n".join(f"| {' | '.join(row)} |" for row in [map(_, HEADER), ruler, *rows])
 
 
 def runs(found: Mapping[str, list[Result]]) -> pd.DataFrame:
@@ -72,10 +76,11 @@ def _runs_of(line: str, runs_dir: str) -> list[Result]:
     if launch.problems:
         raise Problem("\n".join(launch.problems))
     if launch.sweeps or any(override.startswith("seed=") for override in overrides):
-        raise Problem(f"{line}: an argument is one configuration and makes one row, over all its seeds")
+        said = _("{line}: an argument is one configuration and makes one row, over all its seeds")
+        raise Problem(said.format(line=line))
     results = completed(Run(launch.configs[0]).folder.parent).values()
     if not results:
-        raise Problem(f"{line}: no completed runs in {runs_dir}")
+        raise Problem(_("{line}: no completed runs in {folder}").format(line=line, folder=runs_dir))
     return sorted(results, key=lambda result: result.seed)
 
 
@@ -85,7 +90,7 @@ def _cells(results: list[Result]) -> list[str]:
     threads = dict.fromkeys(str(result.hardware.get("threads", "?")) for result in results)
     return [
         str(len(results)),
-        f"{results[0].parameters:,}",
+        figure(results[0].parameters, ","),
         *(text for accuracies in (validations, tests) for text in _mean_and_lowest(accuracies)),
         number(summarize([result.fit_seconds / 60 for result in results]).mean, 1),
         ", ".join(threads),

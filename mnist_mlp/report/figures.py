@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from mnist_mlp.lab import PROTOCOLS
+from mnist_mlp.language import _, localized
 from mnist_mlp.report.study import Study
 from mnist_mlp.report.text import MINUS, Words
 from mnist_mlp.statistics import summarize
@@ -76,7 +78,9 @@ class Pictures:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         heading = f"{self.words.texts['question'].lower()} {question[1:].lstrip('0')}"
-        return Picture(f"{question}-{protocol}", self.texts["curves"].format(heading, protocol), png(figure))
+        return Picture(
+            f"{question}-{protocol}", self.texts["curves"].format(heading, _(PROTOCOLS[protocol])), png(figure)
+        )
 
     def overview(self) -> Picture:
         """Draw every difference in test accuracy from the baseline with its interval."""
@@ -105,7 +109,7 @@ class Pictures:
         axes.set_xlim(min(-1.2, 1.4 * low), max(1.2, 1.4 * high))
         axes.xaxis.set_major_locator(FixedLocator([-100, -10, -1, -0.5, 0, 0.5, 1, 10]))
         axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:+g}".replace("-", MINUS) if value else "0")
+            FuncFormatter(lambda value, place: localized(f"{value:+g}").replace("-", MINUS) if value else "0")
         )
         axes.xaxis.set_minor_locator(NullLocator())
         axes.tick_params(axis="x", labelsize=8)
@@ -134,7 +138,7 @@ def fit_accuracy(axes: Axes, values: list[float]) -> None:
     axes.set_yscale("logit")
     axes.set_ylim(*(1 / (1 + math.exp(-end)) for end in (bottom, top)))
     axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: localized(f"{100 * value:g}")))
     axes.yaxis.set_minor_locator(NullLocator())
 
 

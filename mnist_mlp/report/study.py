@@ -14,6 +14,7 @@ from mnist_mlp.config.overrides import parse
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.launch import check
 from mnist_mlp.runs.record import RECORD, Result
@@ -209,21 +210,23 @@ def gather(
     Raises:
         Problem: a name is unknown, or the overrides cannot be composed.
     """
+    wrong = {"question": _("question {name}: it is one of {known}{hint}")}
+    wrong["protocol"] = _("protocol {name}: it is one of {known}{hint}")
     for kind, names, known in (("question", questions, QUESTIONS), ("protocol", protocols, tuple(PROTOCOLS))):
         for name in names or ():
             if name not in known:
-                raise Problem(f"{kind} {name}: it is one of {', '.join(known)}{nearest(name, known)}")
+                raise Problem(wrong[kind].format(name=name, known=", ".join(known), hint=nearest(name, known)))
     for text in overrides:
         if text.partition("=")[0].lstrip("+~") in OWN:
-            raise Problem(f"{text}: set by the questions, --seeds and the other options")
+            raise Problem(_("{override}: set by the questions, --seeds and the other options").format(override=text))
     baseline = ["experiment=baseline", "seed=0", *overrides]
     with composing():
         for text in overrides:
-            override, _ = parse(text)
+            override = parse(text)[0]
             if override and override.is_sweep_override():
-                raise Problem(f"{text}: give a single value, which all runs share")
-        if wrong := check(overrides).problems:
-            raise Problem("\n".join(wrong))
+                raise Problem(_("{override}: give a single value, which all runs share").format(override=text))
+        if problems := check(overrides).problems:
+            raise Problem("\n".join(problems))
         asked = {name: jobs([f"question={name}", "seed=0", *overrides]) for name in questions or QUESTIONS}
         finder = Finder(runs_dir, seeds)
         baselines = {name: finder.variant("", name, baseline) for name in protocols or PROTOCOLS}
@@ -234,9 +237,8 @@ def gather(
             for job in its_jobs
         ]
     for record in sorted(finder.damaged):
-        log.warning(
-            "%s is corrupt or made by another version, ignored; the command that trained it trains it again", record
-        )
+        said = _("{record} is corrupt or made by another version, ignored; the command that trained it trains it again")
+        log.warning(said.format(record=record))
     distinct = {(each.question, each.id): each for each in variants}
     variants = [
         replace(each, changes=differences(each.config, baselines[each.protocol].config)) for each in distinct.values()

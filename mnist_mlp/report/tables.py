@@ -37,7 +37,7 @@ class Tables:
         return {
             "question": variant.question[1:].lstrip("0"),
             "variant": self.words.name(variant, in_table=True),
-            "data": variant.protocol,
+            "data": self.words.texts["data"][variant.protocol],
             "n": str(len(variant.completed)),
             "validation": percent(variant.summary(on_validation)),
             "notebook_validation": number(100 * notebook.epochs[-1]["val_accuracy"]) if notebook else "",

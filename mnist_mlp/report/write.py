@@ -8,6 +8,8 @@ from typing import Any
 import jinja2
 
 from mnist_mlp import files
+from mnist_mlp.lab import PROTOCOLS
+from mnist_mlp.language import _, language
 from mnist_mlp.report.answers import VERDICTS, Answers
 from mnist_mlp.report.figures import Pictures
 from mnist_mlp.report.study import Study
@@ -15,12 +17,11 @@ from mnist_mlp.report.tables import Tables
 from mnist_mlp.report.text import Words, unbroken
 
 
-def write(study: Study, folder: Path, command: str, language: str = "en") -> None:
-    """Write report.md, report.html, results.csv and figures/ into a folder.
+def write(study: Study, folder: Path, command: str) -> None:
+    """Write report.md, report.html, results.csv and figures/ into a folder, in the language that is spoken.
 
     Args:
         command: makes the report again.
-        language: en or es.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -28,7 +29,7 @@ def write(study: Study, folder: Path, command: str, language: str = "en") -> Non
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with files.replacing(folder / "results.csv") as partial:
         study.table().to_csv(partial, index=False)
-    words = Words(language)
+    words = Words()
     tables, answers, pictures = Tables(study, words), Answers(study, words), Pictures(study, words)
     overview = pictures.overview()
     sections: list[dict[str, Any]] = [
@@ -55,9 +56,9 @@ def write(study: Study, folder: Path, command: str, language: str = "en") -> Non
         )
         text = templates.get_template(f"report.{kind}.jinja").render(
             texts=words.texts,
-            language=language,
+            language=language(),
             notes=notes(study, words),
-            summary_of=words.texts["summary_of"].format(study.protocols[0]),
+            summary_of=words.texts["summary_of"].format(_(PROTOCOLS[study.protocols[0]])),
             summary=tables.summary(),
             reading=words.texts["reading"].format(study.compared),
             overview=overview,

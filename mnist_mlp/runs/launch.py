@@ -45,7 +45,7 @@ def check(overrides: Sequence[str]) -> Launch:
     configs: list[Config] = []
     sweeps = parallel = False
     parsed = [(text, *parse(text)) for text in overrides]
-    known = with_options([override for _, override, problem in parsed if problem is None])
+    known = with_options([override for text, override, problem in parsed if problem is None])
     for text, override, problem in parsed:
         problem = problem or problem_of_override(override, known)
         if problem:

@@ -33,6 +33,20 @@ ENDED = ("completed", "reused", "limited", "diverged")
 """The outcomes of jobs that have a result."""
 
 
+def counted(outcome: Outcome, number: int) -> str:
+    """Count jobs with an outcome."""
+    said: dict[Outcome, str] = {
+        "completed": ngettext("{number} completed", "{number} completed", number),
+        "reused": ngettext("{number} reused", "{number} reused", number),
+        "limited": ngettext("{number} limited", "{number} limited", number),
+        "diverged": ngettext("{number} diverged", "{number} diverged", number),
+        "interrupted": ngettext("{number} interrupted", "{number} interrupted", number),
+        "failed": ngettext("{number} failed", "{number} failed", number),
+        "not run": ngettext("{number} not run", "{number} not run", number),
+    }
+    return said[outcome].format(number=number)
+
+
 class Sweep:
     """The runs of a sweep, and what was known of them when it began.
 
@@ -72,7 +86,7 @@ class Sweep:
 
         out, outcomes = console(), self.outcomes()
         width = max(11, *(len(_(word)) for word in WORDS.values()))
-        table = Text.assemble((f"{_('job'):<{width}}  {_('test'):>8}", "bold"))
+        table = Text.assemble((_("job").ljust(width) + _("test").rjust(10), "bold"))
         for config, outcome in zip(self.configs, outcomes, strict=True):
             run = Run(config)
             result = run.result()
@@ -83,7 +97,7 @@ class Sweep:
             table.append(f"  {accuracy:>8}  {folder}")
             if outcome in ("failed", "limited", "diverged") and result and result.reason:
                 table.append(f"\n    {explained(result.reason)}", "dim")
-        total = ", ".join(f"{number} {_(WORDS[outcome])}" for outcome, number in Counter(outcomes).most_common())
+        total = ", ".join(counted(*pair) for pair in Counter(outcomes).most_common())
         jobs = ngettext("{number} job: {outcomes}", "{number} jobs: {outcomes}", len(outcomes))
         table.append("\n" + jobs.format(number=len(outcomes), outcomes=total))
         return rendered(table)

@@ -15,15 +15,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnist_mlp import files
 from mnist_mlp.config.valid import formatted
-from mnist_mlp.language import N_, _, figure, ngettext
+from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.report.figures import png
 from mnist_mlp.report.text import number, percent
 from mnist_mlp.search.confirmation import Confirmation
 from mnist_mlp.search.trials import Search
 from mnist_mlp.statistics import Summary, summarize
 
-STATES = {"completed": N_("completed"), "pruned": N_("pruned"), "diverged": N_("diverged")}
-"""The ways in which a trial can end, as they are shown."""
+STATES = ("completed", "pruned", "diverged")
+"""The ways in which a trial can end."""
 
 
 def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
@@ -50,7 +50,7 @@ def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
         best=search.best,
         experiment=experiment.stem,
         trials=len(trials),
-        states=", ".join(f"{states.count(state)} {_(word)}" for state, word in STATES.items()),
+        states=", ".join(_counted(state, states.count(state)) for state in STATES),
         duration=_duration(search.hours),
         seeds=len(search.space.seeds),
         importances={key: figure(part, ".0%") for key, part in importances(search).items()},
@@ -138,6 +138,14 @@ def _state(trial: FrozenTrial) -> str:
     if "diverged" in trial.user_attrs:
         return "diverged"
     return "completed" if trial.state == TrialState.COMPLETE else "pruned"
+
+
+def _counted(state: str, number: int) -> str:
+    return {
+        "completed": ngettext("{number} completed", "{number} completed", number),
+        "pruned": ngettext("{number} pruned", "{number} pruned", number),
+        "diverged": ngettext("{number} diverged", "{number} diverged", number),
+    }[state].format(number=number)
 
 
 def _duration(hours: float) -> str:

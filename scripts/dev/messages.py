@@ -25,7 +25,7 @@ KEYWORDS = {"_": None, "N_": None, "ngettext": (1, 2), "key": None}
 """The functions whose arguments are messages; `key` declares those of the configuration."""
 
 
-def questions(file: Any, *_: Any) -> Iterator[tuple[int, str, str, list[str]]]:
+def questions(file: Any, *_: Any, **options: Any) -> Iterator[tuple[int, str, str, list[str]]]:
     """Extract the texts of the questions from lab.json."""
     for question in json.load(file)["questions"].values():
         for text in (question["title"], question["asks"], question["answer"]):
@@ -66,12 +66,8 @@ def compiled(catalog: Catalog) -> bytes:
 
 def untranslated(catalog: Catalog) -> list[str]:
     """List the messages without a translation."""
-    return [
-        str(message.id)
-        for message in catalog
-        if message.id
-        and (message.fuzzy or not all([message.string] if isinstance(message.string, str) else message.string))
-    ]
+    texts = [(each, each.string) for each in catalog if each.id]
+    return [str(each.id) for each, text in texts if each.fuzzy or not text or (isinstance(text, tuple) and "" in text)]
 
 
 def main() -> None:
