@@ -25,10 +25,15 @@ from mnist_mlp.cli import train, verbs
 GENERATED = ("docs/benchmark.md", "docs/results/report.md", "docs/results/searches/")
 PAGES = {
     name: path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for path in [
+        ROOT / "README.md",
+        ROOT / "README.es.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
     if not (name := path.relative_to(ROOT).as_posix()).startswith(GENERATED)
 }
-README = PAGES["README.md"]
+README, SPANISH = PAGES["README.md"], PAGES["README.es.md"]
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -170,21 +175,42 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
     ] == []
 
 
+def test_the_spanish_readme_has_the_commands_links_and_figures_of_the_english_one() -> None:
+    def without_language(text: str) -> list[str]:
+        return [line.removesuffix(" language=es") for line in commands(text)]
+
+    def links(text: str) -> list[str]:
+        return sorted(target for target in re.findall(r"\]\(([^)]+)\)", text) if not target.startswith("README"))
+
+    def shape(text: str) -> list[str]:
+        return [line[:3].strip("| ") for line in FENCE.sub("", text).splitlines() if line.startswith(("#", "|--"))]
+
+    def figures(text: str) -> list[str]:
+        return sorted(re.findall(r"\d{2,}", re.sub(r"(?<=\d)[.,\u00a0](?=\d)", "", text)))
+
+    assert without_language(SPANISH) == without_language(README)
+    assert links(SPANISH) == links(README)
+    assert shape(SPANISH) == shape(README)
+    assert figures(SPANISH) == figures(README)
+
+
+@pytest.mark.parametrize(("page", "chosen"), [(README, ""), (SPANISH, " language=es")], ids=["README", "README.es"])
 def test_what_the_readme_shows_of_a_run_is_what_a_run_shows(
-    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], page: str, chosen: str
 ) -> None:
-    (shown,) = re.findall(r"```console\n\$ python train.py\n(.*?)```", README, re.DOTALL)
-    assert command("trainer=cpu") == 0
+    (shown,) = re.findall(rf"```console\n\$ python train.py{chosen}\n(.*?)```", page, re.DOTALL)
+    assert command("trainer=cpu", *chosen.split()) == 0
     ours = capsys.readouterr().out
 
     def form(text: str) -> list[str]:
         text = re.sub(r"\S*runs/", "runs/", text)
-        return re.sub(r"\d+ threads?", "N threads", re.sub(r" *\d+\.\d+", " N", text)).strip().splitlines()
+        text = re.sub(r"\d+ (?:thread|hilo)s?", "N threads", text)
+        return re.sub(r" *\d+[.,]\d+", " N", text).strip().splitlines()
 
     assert form(ours) == form(shown)
-    test_accuracy = re.search(r"^test .* (\d+\.\d+)%\s+97.97%", ours, re.MULTILINE)
+    test_accuracy = re.search(r"^test .* (\d+[.,]\d+)\s?%\s+97.97\s?%", ours, re.MULTILINE)
     assert test_accuracy is not None
-    assert 97.3 <= float(test_accuracy[1]) <= 98.3
+    assert 97.3 <= float(test_accuracy[1].replace(",", ".")) <= 98.3
 
 
 def test_the_scripts_train_from_any_directory(tmp_path: Path) -> None:

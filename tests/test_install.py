@@ -34,6 +34,7 @@ def test_the_wheel_holds_the_configuration_the_data_and_the_licences(wheel: Path
     for name in mnist.FILES:
         assert f"mnist_mlp/mnist_files/{name}.gz" in names
     assert {"mnist_mlp/lab.json", "mnist_mlp/py.typed"} <= set(names)
+    assert "mnist_mlp/locale/es/LC_MESSAGES/mnist_mlp.mo" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/mnist_mlp/mnist_files/README.md") for name in names)
 
@@ -100,6 +101,10 @@ def test_the_installed_command_says_what_there_is(installed: Callable[..., str])
     printed = installed("--help")
     assert "    mnist-mlp model=deep5 batch=1 " in printed
     assert all(path.stem in printed for path in (ROOT / "conf" / "question").glob("*.yaml"))
+
+
+def test_the_installed_command_says_it_in_spanish(installed: Callable[..., str]) -> None:
+    assert installed("--help", "language=es").startswith("Entrenar un perceptrón multicapa con MNIST.\n")
 
 
 def test_every_requirement_names_its_oldest_version_as_oldest_sh_reads_it() -> None:

@@ -120,7 +120,9 @@ def test_a_translation_has_the_places_of_its_message_and_spanish_typography(mess
 SAYS = {"Problem", "ArgumentTypeError", "Unavailable", "info", "warning", "say", "print", "Text", "TextColumn"}
 """The functions whose text people read."""
 TRANSLATES = {"_", "N_", "ngettext"}
-NAMES = re.compile(r"mnist-mlp|https?://|@package|_global_|--\w+|\w+\.html|\b\w+=|{task\.\w+}|(?:data|logger|space|trainer)\.\w*")
+NAMES = re.compile(
+    r"mnist-mlp|https?://|@package|_global_|--\w+|\w+\.html|\b\w+=|{task\.\w+}|(?:data|logger|space|trainer)\.\w*"
+)
 """What is the same in every language."""
 
 
