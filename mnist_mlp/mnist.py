@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mnist_mlp import files
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +114,16 @@ def prepare(directory: Path) -> None:
         if _is_users_own(raw, directory):
             damage = _damage(raw)
             if damage:
-                raise Problem(f"data.dir: {damage}; repair it, or move {raw} away to use the bundled files")
+                said = _("data.dir: {damage}; repair it, or move {folder} away to use the bundled files")
+                raise Problem(said.format(damage=damage, folder=raw))
             return
         raw.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(raw.parent / ".lock"):
             if not _matches_stamp(raw):  # another process may have unpacked them meanwhile
                 _unpack(raw)
     except OSError as error:
-        raise Problem(f"data.dir: {raw} cannot hold the MNIST files: {error.strerror or error}") from error
+        said = _("data.dir: {folder} cannot hold the MNIST files: {reason}")
+        raise Problem(said.format(folder=raw, reason=error.strerror or error)) from error
 
 
 def _is_users_own(raw: Path, directory: Path) -> bool:
@@ -152,15 +155,17 @@ def _damage(raw: Path) -> str | None:
     for name, expected in FILES.items():
         path = raw / name
         if not path.exists():
-            return f"{path} is missing"
+            return _("{name} is missing").format(name=path)
         content = path.read_bytes()
         if len(content) != expected.size:
-            return f"{path} is corrupt: it has {len(content)} bytes, not {expected.size}"
+            said = _("{path} is corrupt: it has {size} bytes, not {expected}")
+            return said.format(path=path, size=len(content), expected=expected.size)
         magic = int.from_bytes(content[:4], "big")
         if magic != expected.magic:
-            return f"{path} is corrupt: it begins with the magic number {magic}, not {expected.magic}"
+            said = _("{path} is corrupt: it begins with the magic number {magic}, not {expected}")
+            return said.format(path=path, magic=magic, expected=expected.magic)
         if hashlib.sha256(content).hexdigest() != expected.sha256:
-            return f"{path} is corrupt: its SHA-256 sum is not that of MNIST's"
+            return _("{path} is corrupt: its SHA-256 sum is not that of MNIST's").format(path=path)
     return None
 
 
@@ -173,7 +178,7 @@ def _unpack(raw: Path) -> None:
         if damage is None:  # only the times differ, as in a copied cache
             _write_stamp(raw)
             return
-        log.warning("%s; the bundled copy replaces it", damage)
+        log.warning(_("{damage}; the bundled copy replaces it").format(damage=damage))
     unpacking = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=raw.parent))
     unpacking.chmod(0o755)
     for name in FILES:
@@ -182,7 +187,7 @@ def _unpack(raw: Path) -> None:
             shutil.copyfileobj(source, target, 1 << 20)
     damage = _damage(unpacking)
     if damage:
-        raise Problem(f"the files bundled with mnist_mlp are corrupt ({damage}); reinstall it")
+        raise Problem(_("the files bundled with mnist_mlp are corrupt ({damage}); reinstall it").format(damage=damage))
     _write_stamp(unpacking)
     if raw.exists():
         for path in (*(unpacking / name for name in FILES), unpacking / STAMP):

@@ -30,11 +30,11 @@ from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.errors import Problem
 from mnist_mlp.fast import engine
 from mnist_mlp.lab import notebook_run_of
+from mnist_mlp.language import _, ngettext, speaking
 from mnist_mlp.runs import checkpoint, ranks
-from mnist_mlp.runs.console import counted
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.isolation import isolated
-from mnist_mlp.runs.record import Result
+from mnist_mlp.runs.record import Result, explained
 from mnist_mlp.scheduler import Progress
 from mnist_mlp.tracking import loggers
 
@@ -59,8 +59,8 @@ def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) 
         Stopped: a watcher ended it.
     """
     if not config.chosen:
-        raise Problem("train: a configuration without the options that were chosen; use mnist_mlp.train(config)")
-    with trusting(config):
+        raise Problem(_("train: a configuration without the options that were chosen; use mnist_mlp.train(config)"))
+    with speaking(config.language), trusting(config):
         if config.trainer.get("fast_dev_run"):
             with TemporaryDirectory() as folder:
                 return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers))
@@ -72,13 +72,14 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
     if ranks.is_follower(config.trainer.get("num_nodes", 1)):
         with terminal.logging_to(None, show=False):
             return _train(config, run, show=False, first_process=False)
+    waiting = _("waiting: another process is training {folder}")
     with ExitStack() as stack:
         open_log = stack.enter_context(terminal.logging_to(run, show))
         result = run.answer()
         if result is None:
             with isolated(config):
                 _check(config, run)
-            stack.enter_context(run.locked(lambda: log.info("waiting: another process is training %s", run.folder)))
+            stack.enter_context(run.locked(lambda: log.info(waiting.format(folder=run.folder))))
             result = run.answer()
         if result is None:
             if config.overwrite or not _can_resume(run):
@@ -87,12 +88,13 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
             open_log()
             result = _train(config, run, show, first_process=True, watchers=watchers)
         else:
-            log.info("already %s; overwrite=true trains it again", result.status)
+            log.info(_("already {status}; overwrite=true trains it again").format(status=_(result.status)))
         if result.status == "limited":
-            log.info("limited: %s", result.reason)
+            log.info(_("limited: {reason}").format(reason=explained(result.reason or "")))
         if result.epochs:
             log.info(terminal.summary(result, notebook_run_of(config)))
-        log.info(terminal.place("fast_dev_run keeps no record" if config.trainer.get("fast_dev_run") else run.folder))
+        kept = not config.trainer.get("fast_dev_run")
+        log.info(terminal.place(run.folder if kept else _("fast_dev_run keeps no record")))
     return result
 
 
@@ -103,7 +105,8 @@ def _check(config: Config, run: Run) -> None:
         with _naming(f"callbacks.{name}"):
             made = _callback(callback, config)
             if not isinstance(made, Callback):
-                raise TypeError(f"must be a lightning.Callback; set callbacks.{name}._target_ to such a class")
+                said = _("must be a lightning.Callback; set callbacks.{name}._target_ to such a class")
+                raise TypeError(said.format(name=name))
             if problem := foreign.problem_of(made, config):
                 raise TypeError(problem)
             callbacks.append(made)
@@ -111,18 +114,19 @@ def _check(config: Config, run: Run) -> None:
         with _naming(f"logger.{name}"):
             made = instantiate(logger)
             if not isinstance(made, partial):
-                raise TypeError(f"must be a callable that takes `run`; add logger.{name}._partial_=true")
+                said = _("must be a callable that takes `run`; add logger.{name}._partial_=true")
+                raise TypeError(said.format(name=name))
             inspect.signature(made.func).bind(*made.args, **{**made.keywords, "run": run})
     with _naming("optimizer"):
         optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError("must be a torch.optim.Optimizer; set optimizer._target_ to such a class")
+            raise TypeError(_("must be a torch.optim.Optimizer; set optimizer._target_ to such a class"))
     with _naming("scheduler"):
         if config.scheduler:
             float(instantiate(config.scheduler)(Progress(0, 1, [])))
     with _naming("augmentation"):
         if config.augmentation and not callable(instantiate(config.augmentation)):
-            raise TypeError("must be a callable that takes images and a seed; set augmentation._target_ to one")
+            raise TypeError(_("must be a callable that takes images and a seed; set augmentation._target_ to one"))
     _trainer(config, run, [], callbacks)
     MNISTDataModule(**asdict(config.data)).prepare_data()
 
@@ -148,7 +152,7 @@ def _can_resume(run: Run) -> bool:
     except FileNotFoundError:
         return False
     except checkpoint.Damaged as damaged:
-        log.warning("%s is corrupt; restarting from the beginning", damaged)
+        log.warning(_("{path} is corrupt; restarting from the beginning").format(path=damaged))
         return False
     return True
 
@@ -175,7 +179,7 @@ def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: 
             with loggers.closing(trainer.loggers):
                 test = _fit_and_test(trainer, model, data, run, config.test)
         except Diverged as diverged:
-            log.info("diverged: %s", diverged)
+            log.info(_("diverged: {reason}").format(reason=explained(str(diverged))))
             return recorder.record(trainer, model, "diverged", str(diverged))
         except Stopped as stopped:
             recorder.record(trainer, model, "interrupted", str(stopped))
@@ -189,7 +193,8 @@ def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: 
             added = further_arguments(config) or any(map(engine.is_foreign, callbacks))
             if trainer.global_step == 0 and added and not isinstance(error, OSError):  # a full disk is nobody's fault
                 # A callback or argument that the user added prevents the start.
-                raise Problem(f"trainer or callbacks: {type(error).__name__}: {one_line(str(error))}") from error
+                said = _("trainer or callbacks: {error}")
+                raise Problem(said.format(error=f"{type(error).__name__}: {one_line(str(error))}")) from error
             raise
         return recorder.record_end(trainer, model, test)
 
@@ -269,4 +274,6 @@ def _device(trainer: lightning.Trainer) -> str:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return counted(torch.get_num_threads(), "thread")
+    return ngettext("{number} thread", "{number} threads", torch.get_num_threads()).format(
+        number=torch.get_num_threads()
+    )

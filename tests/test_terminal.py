@@ -212,10 +212,6 @@ def test_a_long_text_is_shortened_in_its_middle(text: str, width: int, short: st
     assert console.shortened(text, width) == short
 
 
-def test_one_thing_is_no_things() -> None:
-    assert [console.counted(number, "epoch") for number in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
-
-
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0, ""), (5.4, ", about 5 s left"), (100, ", about 2 min left"), (9000, ", about 2.5 h left")],

@@ -98,9 +98,10 @@ def named(composed: Config | DictConfig) -> Config:
         Problem: it is not a complete configuration of this project's, or values are out of range.
     """
     config = composed if isinstance(composed, Config) else to_config(composed)
-    missing = [name for name, _ in keys() if OmegaConf.is_missing(OmegaConf.structured(config), name)]
+    missing = [name for name in dict(keys()) if OmegaConf.is_missing(OmegaConf.structured(config), name)]
     if missing:
-        raise Problem(f"{missing[0]} is missing; compose the configuration, as with mnist_mlp.train('batch=1')")
+        said = _("{name} is missing; compose the configuration, as with mnist_mlp.train('batch=1')")
+        raise Problem(said.format(name=missing[0]))
     if found := problems(config):
         raise Problem("\n".join(found))
     chosen = {"model": "none", "experiment": "none", "question": "none"} | config.chosen

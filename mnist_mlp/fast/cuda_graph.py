@@ -13,6 +13,7 @@ from mnist_mlp.data import Chunk
 from mnist_mlp.fast import kernel
 from mnist_mlp.fast.eager import Eager, options
 from mnist_mlp.fast.kernel import Steps
+from mnist_mlp.language import _
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +86,8 @@ class Graph(Eager):
             with options(self.optimizer, capturable=True):
                 self.replay = captured(step)
         except RuntimeError as error:
-            log.info(
-                "the CUDA graph cannot be captured: %s; PyTorch takes the steps, which is slower", one_line(str(error))
-            )
+            reason = _("the CUDA graph cannot be captured: {reason}").format(reason=one_line(str(error)))
+            log.info(_("{reason}; PyTorch takes the steps, which is slower").format(reason=reason))
             self.title = Eager.title
         with torch.no_grad():
             for parameter, values, states in zip(parameters, before, state_before, strict=True):

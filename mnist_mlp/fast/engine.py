@@ -22,6 +22,7 @@ from mnist_mlp.fast.cuda_graph import Graph
 from mnist_mlp.fast.eager import Eager
 from mnist_mlp.fast.kernel import Kernel, Unavailable
 from mnist_mlp.images import DIGITS, PIXELS
+from mnist_mlp.language import N_, _
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class ChunkedClassifier(MNISTClassifier):
                 self._check_supported(average)
                 return Graph(self, optimizer)
         except Unavailable as reason:
-            log.info("%s; PyTorch takes the steps, which is slower", reason)
+            log.info(_("{reason}; PyTorch takes the steps, which is slower").format(reason=reason))
         log_dependence_on_threads(self.device)
         return Eager(self, optimizer, average)
 
@@ -107,14 +108,14 @@ class ChunkedClassifier(MNISTClassifier):
         other_layers = {type(layer).__name__ for layer in self.network.layers}.difference(supported)
         unsupported = {
             **dict.fromkeys(sorted(other_layers), True),
-            "label smoothing": self.label_smoothing,
-            "gradient clipping": self.gradient_clip,
-            "weight averaging": average,
-            "a scheduler": self.scheduler,  # a graph keeps its learning rate
+            N_("label smoothing"): self.label_smoothing,
+            N_("gradient clipping"): self.gradient_clip,
+            N_("weight averaging"): average,
+            N_("a scheduler"): self.scheduler,  # a graph keeps its learning rate
         }
         for feature, used in unsupported.items():
             if used:
-                raise Unavailable(f"{feature}: not supported by the CUDA graph")
+                raise Unavailable(_("{feature}: not supported by the CUDA graph").format(feature=_(feature)))
 
     @override
     def steps_of_the_run(self) -> int:
@@ -149,7 +150,7 @@ def is_foreign(callback: Callback) -> bool:
 def log_dependence_on_threads(device: torch.device) -> None:
     """Log that PyTorch's results on the CPU depend on the number of threads, unlike the kernel's."""
     if device.type == "cpu":
-        log.info("PyTorch takes the optimizer steps: the last digits of the numbers depend on the number of threads")
+        log.info(_("PyTorch takes the optimizer steps: the last digits of the numbers depend on the number of threads"))
 
 
 def wants_every_step(callback: Callback) -> bool:
@@ -177,15 +178,15 @@ def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: l
     arguments = sorted(further_arguments(config).keys() - SUPPORTED)
     reason = None
     if trainer.world_size > 1:
-        reason = f"{trainer.world_size} processes"
+        reason = _("{number} processes").format(number=trainer.world_size)
     elif config.trainer["precision"] != "32-true":
-        reason = f"precision {config.trainer['precision']}"
+        reason = _("precision {precision}").format(precision=config.trainer["precision"])
     elif foreign:
-        reason = f"{type(foreign[0]).__name__} wants to see every optimizer step"
+        reason = _("{callback} wants to see every optimizer step").format(callback=type(foreign[0]).__name__)
     elif arguments:
-        reason = f"trainer.{arguments[0]} is for single optimizer steps"
+        reason = _("{argument} is for single optimizer steps").format(argument=f"trainer.{arguments[0]}")
     if reason:
-        log.info("one optimizer step at a time, as plain Lightning: %s", reason)
+        log.info(_("one optimizer step at a time, as plain Lightning: {reason}").format(reason=reason))
         log_dependence_on_threads(trainer.strategy.root_device)
         return None
     if wanted != "auto":

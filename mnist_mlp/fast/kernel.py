@@ -28,6 +28,7 @@ from mnist_mlp.callbacks.averaging import Average
 from mnist_mlp.callbacks.lightning_internals import average_of
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import Chunk
+from mnist_mlp.language import _
 from mnist_mlp.mlp import MLP
 from mnist_mlp.runs import machine
 
@@ -136,7 +137,7 @@ class Kernel:
         model = classifier.hparams["model"]
         normalization = model.get("normalization", "none")
         if normalization == "batch" and average:
-            raise Unavailable("batch normalization with weight averaging: not supported by the compiled kernel")
+            raise Unavailable(_("batch normalization with weight averaging: not supported by the compiled kernel"))
         self.kind = kind_of(optimizer)
         decays = optimizer.param_groups[0]["weight_decay"] != 0
         self.library = compiled(f"Decayed<{self.kind.name}>" if decays else self.kind.name)
@@ -269,7 +270,11 @@ def kind_of(optimizer: Optimizer) -> Kind:
         if group.get(option)
     ]
     if used:
-        raise Unavailable(f"{name}'s {used[0]}: not supported by the compiled kernel")
+        raise Unavailable(
+            _("{feature}: not supported by the compiled kernel").format(
+                feature=_("{optimizer}'s {option}").format(optimizer=name, option=used[0])
+            )
+        )
     if type(optimizer) in (Adam, AdamW):
         return Kind("Adam", ("exp_avg", "exp_avg_sq"))
     if type(optimizer) is SGD and group["momentum"] == 0:
@@ -278,7 +283,7 @@ def kind_of(optimizer: Optimizer) -> Kind:
         return Kind("Momentum", ("momentum_buffer",), counts_steps=False)
     if type(optimizer) is RMSprop and group["momentum"] == 0:
         return Kind("RMSprop", ("square_avg",))
-    raise Unavailable(f"{name}: not supported by the compiled kernel")
+    raise Unavailable(_("{feature}: not supported by the compiled kernel").format(feature=name))
 
 
 @cache
@@ -304,7 +309,7 @@ def compiled(optimizer: str) -> ctypes.CDLL:
     try:
         with tempfile.TemporaryDirectory() as directory:
             made = Path(directory) / "kernel.so"
-            log.info("compiling the kernel for this machine, once")
+            log.info(_("compiling the kernel for this machine, once"))
             subprocess.run(
                 [*command, "-o", str(made)], check=True, capture_output=True, env=os.environ | {"LC_ALL": "C"}
             )
@@ -315,14 +320,16 @@ def compiled(optimizer: str) -> ctypes.CDLL:
                 return _load(path)
             except OSError as error:
                 loaded = _load(made)
-                log.info("the compiled kernel cannot be cached, so that each process compiles its own: %s", error)
+                said = _("the compiled kernel cannot be cached, so that each process compiles its own: {reason}")
+                log.info(said.format(reason=error))
                 return loaded
     except subprocess.CalledProcessError as error:
         messages = error.stderr.decode(errors="replace").splitlines()
         reason = next((line for line in messages if "error" in line), f"status {error.returncode}")
-        raise Unavailable(f"{compiler[0]} does not compile the kernel: {reason}") from error
+        said = _("{compiler} does not compile the kernel: {reason}")
+        raise Unavailable(said.format(compiler=compiler[0], reason=reason)) from error
     except (OSError, AttributeError) as error:  # AttributeError: the library lacks a function
-        raise Unavailable(f"the kernel cannot be compiled or loaded: {error}") from error
+        raise Unavailable(_("the kernel cannot be compiled or loaded: {reason}").format(reason=error)) from error
 
 
 def _compiler() -> list[str]:
@@ -332,7 +339,8 @@ def _compiler() -> list[str]:
     except ValueError as error:
         raise Unavailable(f"CXX={named!r}: {error}") from error
     if not compiler or shutil.which(compiler[0]) is None:
-        raise Unavailable(f"there is no C++ compiler{f' {compiler[0]}' if compiler else ''}")
+        missing = _("there is no C++ compiler {name}").format(name=compiler[0]) if compiler else None
+        raise Unavailable(missing or _("there is no C++ compiler"))
     return compiler
 
 

@@ -12,6 +12,7 @@ from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 from mnist_mlp.runs import checkpoint
 from mnist_mlp.runs.record import RECORD, Result, read
 
@@ -74,13 +75,16 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
             return Trained(file, model, result, _config(result, folder) if result else None)
         folder = _best(all_runs) if run == BEST else _folder(run, given, all_runs)
     except (OSError, RuntimeError) as error:  # a name that is too long, no permission, or no such user
-        raise Problem(f"{run}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise Problem(_("{path}: cannot be read: {reason}").format(path=run, reason=reason)) from error
     result = read(folder / RECORD)
     if result is None and (folder / RECORD).exists():
-        raise Problem(f"{folder}: its {RECORD} is corrupt or was written by another version")
+        said = _("{folder}: its {record} is corrupt or was written by another version")
+        raise Problem(said.format(folder=folder, record=RECORD))
     if result is None or result.status != "completed":
-        state = "is not finished" if result is None else f"is {result.status}"
-        raise Problem(f"{folder}: the run {state}; repeat the command that started it, which resumes it")
+        said = _("{folder}: the run is {status}; repeat the command that started it, which resumes it")
+        status = _(result.status) if result else _("not finished")
+        raise Problem(said.format(folder=folder, status=status))
     config = _config(result, folder)
     tested = folder / "checkpoints" / _tested(config)
     return Trained(tested, _model(tested), result, config)
@@ -95,27 +99,34 @@ def _folder(run: str, given: Path, runs_dir: Path) -> Path:
         if given.name.startswith("seed") or (given / RECORD).exists():
             return given
         return _only_seed(given, run)
-    word, _, seed = run.rstrip("/").partition("/")
+    word, seed = (*run.rstrip("/").split("/", 1), "")[:2]
     if not runs_dir.is_dir():
-        raise Problem(f"{run}: there is no such folder or file, and there is no folder {runs_dir} of runs")
+        said = _("{run}: there is no such folder or file, and there is no folder {folder} of runs")
+        raise Problem(said.format(run=run, folder=runs_dir))
     folders = [path for path in sorted(runs_dir.glob("*-*")) if path.is_dir()]
     variants = [path for path in folders if word in (path.name, path.name.rpartition("-")[0])]
     if not variants:
         labels = sorted({path.name.rpartition("-")[0] for path in folders})
-        available = f"has runs of {_some(labels)}" if labels else "has no runs"
-        raise Problem(f"{run}: there is no such run in {runs_dir}, which {available}{nearest(word, labels)}")
+        if labels:
+            said = _("{run}: there is no such run in {folder}, which has runs of {labels}{hint}")
+        else:
+            said = _("{run}: there is no such run in {folder}, which has no runs{hint}")
+        hint = nearest(word, labels)
+        raise Problem(said.format(run=run, folder=runs_dir, labels=_some(labels), hint=hint))
     if len(variants) > 1:
-        raise Problem(f"{run}: several configurations have this label: {_some([path.name for path in variants])}")
+        said = _("{run}: several configurations have this label: {names}")
+        raise Problem(said.format(run=run, names=_some([path.name for path in variants])))
     if not seed:
         return _only_seed(variants[0], run)
     if not (variants[0] / seed).is_dir():
-        raise Problem(f"{run}: there is no {seed}, only {_some(_seeds(variants[0])) or 'an empty folder'}")
+        there = _some(_seeds(variants[0])) or _("an empty folder")
+        raise Problem(_("{run}: there is no {seed}, only {seeds}").format(run=run, seed=seed, seeds=there))
     return variants[0] / seed
 
 
 def _some(names: list[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = _(" and {number} more").format(number=len(names) - most)
+    return ", ".join(names[:most]) + (more if len(names) > most else "")
 
 
 def _seeds(variant: Path) -> list[str]:
@@ -126,9 +137,10 @@ def _seeds(variant: Path) -> list[str]:
 def _only_seed(variant: Path, run: str) -> Path:
     seeds = _seeds(variant)
     if not seeds:
-        raise Problem(f"{run}: there are no runs in this folder")
+        raise Problem(_("{folder}: there are no runs in this folder").format(folder=run))
     if len(seeds) > 1:
-        raise Problem(f"{run}: has {_some(seeds)}; choose one, as in {run.rstrip('/')}/{seeds[0]}")
+        said = _("{run}: has {seeds}; choose one, as in {example}")
+        raise Problem(said.format(run=run, seeds=_some(seeds), example=f"{run.rstrip('/')}/{seeds[0]}"))
     return variant / seeds[0]
 
 
@@ -141,7 +153,7 @@ def _best(runs_dir: Path) -> Path:
         with suppress(Problem):  # written by another version
             _config(result, folder)
             return folder
-    raise Problem(f"{BEST}: there is no finished run in {runs_dir}")
+    raise Problem(_("{run}: there is no finished run in {folder}").format(run=BEST, folder=runs_dir))
 
 
 def _is_disjoint(result: Result) -> bool:
@@ -156,7 +168,9 @@ def _config(result: Result, folder: Path) -> Config:
         merged = OmegaConf.merge(OmegaConf.structured(Config), result.config)
         config: Any = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
-        raise Problem(f"{folder}: its {RECORD} was written by another version: {str(error).splitlines()[0]}") from error
+        said = _("{folder}: its {record} was written by another version: {reason}")
+        reason = str(error).splitlines()[0]
+        raise Problem(said.format(folder=folder, record=RECORD, reason=reason)) from error
     assert isinstance(config, Config)
     return config
 
@@ -165,18 +179,21 @@ def _model(path: Path) -> MNISTClassifier:
     try:
         content = checkpoint.read(path)
     except FileNotFoundError as error:
-        raise Problem(f"{path}: there is no such checkpoint") from error
+        raise Problem(_("{path}: there is no such checkpoint").format(path=path)) from error
     except OSError as error:
-        raise Problem(f"{path}: cannot be read: {error.strerror}") from error
+        raise Problem(_("{path}: cannot be read: {reason}").format(path=path, reason=error.strerror)) from error
     except checkpoint.Damaged as error:
-        raise Problem(f"{path}: not loaded: corrupt, or it has more than weights and plain values") from error
+        said = _("{path}: not loaded: corrupt, or it has more than weights and plain values")
+        raise Problem(said.format(path=path)) from error
     try:
         parameters, weights = content["hyper_parameters"], content["state_dict"]
         model = MNISTClassifier(parameters["model"], parameters["optimizer"])
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-        raise Problem(f"{path}: incompatible checkpoint: not made by this version of mnist-mlp") from error
+        said = _("{path}: incompatible checkpoint: not made by this version of mnist-mlp")
+        raise Problem(said.format(path=path)) from error
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise Problem(f"{path}: its weights do not match the network that it describes") from error
+        said = _("{path}: its weights do not match the network that it describes")
+        raise Problem(said.format(path=path)) from error
     return model.eval()

@@ -10,6 +10,7 @@ from mnist_mlp.config.schema import Config
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import run_sweep, training_function
 from mnist_mlp.interactive.values import overrides_of, sweep_of
+from mnist_mlp.language import _
 from mnist_mlp.runs.launch import Launch, check
 
 if TYPE_CHECKING:
@@ -41,9 +42,8 @@ def train(*overrides: str | Config | DictConfig, show: bool = True, **keys: Any)
             else:
                 launch = _checked([*_texts(overrides), *overrides_of(keys)])
                 if launch.sweeps:
-                    raise Problem(
-                        f"train: {len(launch.configs)} runs, but it trains one; mnist_mlp.sweep trains several"
-                    )
+                    said = _("train: {number} runs, but it trains one; mnist_mlp.sweep trains several")
+                    raise Problem(said.format(number=len(launch.configs)))
                 (config,) = launch.configs
         training_function(show, library=True)(config, show)
     return TrainedRun(config)
@@ -71,7 +71,7 @@ def sweep(*overrides: str, show: bool = True, **keys: Any) -> "Sweep":
         try:
             run_sweep(launch, hydra, texts, show, library=True)
         except SystemExit as failed:
-            raise Problem("fail_fast=true: a run has failed, and the sweep stopped there") from failed
+            raise Problem(_("fail_fast=true: a run has failed, and the sweep stopped there")) from failed
     return Sweep(launch.configs)
 
 
@@ -94,7 +94,8 @@ def question(name: str, *overrides: str, show: bool = True, **keys: Any) -> "Swe
 def _texts(overrides: tuple[Any, ...]) -> list[str]:
     for override in overrides:
         if not isinstance(override, str):
-            raise Problem(f"{override!r}: not an override; write a text, as in 'batch=1', or a keyword, as in batch=1")
+            said = _("{value}: not an override; write a text, as in 'batch=1', or a keyword, as in batch=1")
+            raise Problem(said.format(value=repr(override)))
     return list(overrides)
 
 

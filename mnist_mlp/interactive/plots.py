@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.tables import EPOCH
+from mnist_mlp.language import N_, _
 from mnist_mlp.report.figures import COLORS, MARKERS, fit_accuracy
 from mnist_mlp.statistics import summarize
 
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
     from mnist_mlp.interactive.sweep import Sweep
 
 NAMES = {
-    "seconds": "seconds of a run",
-    "steps": "optimizer steps",
-    "lr": "learning rate",
-    "batch": "batch size",
+    "seconds": N_("seconds of a run"),
+    "steps": N_("optimizer steps"),
+    "lr": N_("learning rate"),
+    "batch": N_("batch size"),
+    "test_accuracy": N_("test accuracy"),
+    "test_loss": N_("test loss"),
+    "val_accuracy": N_("validation accuracy"),
+    "val_loss": N_("validation loss"),
+    "train_accuracy": N_("training accuracy"),
+    "train_loss": N_("training loss"),
 }
 """Titles of axes, where the name of a column is not enough."""
 
@@ -49,13 +56,14 @@ def curves(sweep: "Sweep", of: str) -> Figure:
     """Draw the mean of each configuration's completed runs over the epochs, with its 95% t-interval."""
     columns = EPOCH[1:]
     if of not in columns:
-        raise Problem(f"{of}: over epochs it is one of {', '.join(columns)}{nearest(of, columns)}")
+        said = _("{column}: over epochs it is one of {columns}{hint}")
+        raise Problem(said.format(column=of, columns=", ".join(columns), hint=nearest(of, columns)))
     done = [str(run.folder) for run in sweep.runs if run.status == "completed"]
     epochs = sweep.epochs()
     epochs = epochs[epochs["folder"].isin(done) & epochs[of].notna()]
     _some(of, list(epochs[of]))
     figure, axes = _axes(of)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(_("epoch"))
     for (name, group), color, marker in zip(epochs.groupby("configuration", sort=False), cycle(COLORS), cycle(MARKERS)):
         _line(axes, group.groupby("epoch")[of], str(name), color, marker)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -89,11 +97,12 @@ def line(sweep: "Sweep", of: str, x: str) -> Figure:
     table = sweep.table()
     numbers = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
     if x not in numbers:
-        raise Problem(f"x={x}: it is configuration, epoch or one of {', '.join(numbers)}{nearest(x, numbers)}")
+        said = _("x={column}: it is configuration, epoch or one of {columns}{hint}")
+        raise Problem(said.format(column=x, columns=", ".join(numbers), hint=nearest(x, numbers)))
     done = table[(table["status"] == "completed") & table[of].notna() & table[x].notna()]
     _some(of, list(done[of]))
     figure, axes = _axes(of)
-    axes.set_xlabel(NAMES.get(x, x.replace("_", " ")))
+    axes.set_xlabel(_(NAMES.get(x, x.replace("_", " "))))
     axes.plot(done[x], done[of], "o", color=COLORS[1], alpha=0.3, markersize=4, zorder=1)
     _line(axes, done.groupby(x)[of], "", COLORS[0], "o")
     if done[x].min() > 0 and done[x].max() >= 10 * done[x].min():
@@ -114,8 +123,7 @@ def _axes(of: str) -> tuple[Figure, Axes]:
     figure = Shown(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)
-    named = NAMES.get(of, of.replace("val_", "validation ").replace("train_", "training ").replace("_", " "))
-    axes.set_ylabel(named)
+    axes.set_ylabel(_(NAMES.get(of, of.replace("_", " "))))
     return figure, axes
 
 
@@ -125,14 +133,15 @@ def _finish(axes: Axes, of: str) -> None:
         return
     low, high = axes.dataLim.intervaly
     fit_accuracy(axes, [low, high])
-    axes.set_ylabel(f"{axes.get_ylabel()}, % (logit scale)")
+    named = axes.get_ylabel()
+    axes.set_ylabel(_("{name}, % (logit scale)").format(name=named))
     if len(axes.get_yticks()) < 4:
         axes.set_yscale("linear")
-        axes.set_ylabel(axes.get_ylabel().removesuffix(" (logit scale)"))
+        axes.set_ylabel(_("{name}, %").format(name=named))
         axes.set_ylim(max(0, low - 0.05 * (high - low)), min(1, high + 0.05 * (high - low)))
         axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
 
 
 def _some(of: str, values: list[float]) -> None:
     if not values:
-        raise Problem(f"{of}: no completed run of this sweep has it")
+        raise Problem(_("{column}: no completed run of this sweep has it").format(column=of))

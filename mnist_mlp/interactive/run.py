@@ -12,6 +12,7 @@ from jaxtyping import Float64, Int64
 from mnist_mlp.config.schema import Config
 from mnist_mlp.errors import Problem, needing
 from mnist_mlp.images import PIXELS
+from mnist_mlp.language import _, figure
 from mnist_mlp.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -100,8 +101,11 @@ class TrainedRun:
 
     def __repr__(self) -> str:
         """Name the run with its status and its test accuracy."""
-        tested = f", test accuracy {self.test['accuracy']:.2%}" if self.test else ""
-        return f"<run {self.label}, seed {self.seed}: {self.status}{tested}>"
+        said = _("run {label}, seed {seed}: {status}")
+        said = said.format(label=self.label, seed=self.seed, status=_(self.status))
+        if self.test:
+            said += _(", test accuracy {accuracy}").format(accuracy=figure(self.test["accuracy"], ".2%"))
+        return f"<{said}>"
 
     def _repr_html_(self) -> str:
         rows = self.history.to_html(index=False, float_format="{:.4f}".format)
@@ -115,15 +119,15 @@ def _pixels(images: Any) -> Float64[np.ndarray, "images 784"]:
         digits, problems = digits_of(Path(images).expanduser())
         if problems:
             raise problems[0]
-        return np.stack([digit for _, digit in digits]).reshape(len(digits), PIXELS)
+        return np.stack([digit for name, digit in digits]).reshape(len(digits), PIXELS)
     values = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
     if values.size == 0 or values.size % PIXELS or not {values.shape[-1:], values.shape[-2:]} & {(PIXELS,), (28, 28)}:
-        raise Problem(f"images of the shape {values.shape}: one or more of 784 or 28 by 28 pixels are wanted")
+        said = _("images of the shape {shape}: one or more of 784 or 28 by 28 pixels are wanted")
+        raise Problem(said.format(shape=values.shape))
     if values.dtype.kind not in "uif":
-        raise Problem(f"images of the type {values.dtype}: numbers are wanted")
+        raise Problem(_("images of the type {type}: numbers are wanted").format(type=values.dtype))
     low, high, greatest = values.min(), values.max(), 1.0 if values.dtype.kind == "f" else 255.0
     if not (low >= 0 and high <= greatest):
-        raise Problem(
-            f"images with values from {low:g} to {high:g}: fractions in [0, 1], or whole numbers to 255, are wanted"
-        )
+        said = _("images with values from {low} to {high}: fractions in [0, 1], or whole numbers to 255, are wanted")
+        raise Problem(said.format(low=figure(low, "g"), high=figure(high, "g")))
     return (values.reshape(-1, PIXELS) / greatest).astype(np.float32)

@@ -11,6 +11,7 @@ from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem, needing
 from mnist_mlp.interactive import tables
 from mnist_mlp.interactive.run import TrainedRun
+from mnist_mlp.language import _, ngettext
 from mnist_mlp.statistics import compare, holm, summarize, verdict
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Sweep:
         table = self.table()
         numbers = [*tables.MEASURED, "epochs"]
         if of not in numbers:
-            raise Problem(f"{of}: it is one of {', '.join(numbers)}{nearest(of, numbers)}")
+            said = _("{column}: it is one of {columns}{hint}")
+            raise Problem(said.format(column=of, columns=", ".join(numbers), hint=nearest(of, numbers)))
         found: dict[str, dict[int, float]] = {name: {} for name in self.names.values()}
         done = table[(table["status"] == "completed") & table[of].notna()]
         for name, seed, value in zip(done["configuration"], done["seed"], done[of], strict=True):
@@ -96,7 +98,8 @@ class Sweep:
         values = self.values(of)
         if reference not in values:
             labels = list(values)
-            raise Problem(f"{reference}: not in this sweep, which has {', '.join(labels)}{nearest(reference, labels)}")
+            said = _("{name}: not in this sweep, which has {names}{hint}")
+            raise Problem(said.format(name=reference, names=", ".join(labels), hint=nearest(reference, labels)))
         others = [label for label in values if label != reference]
         comparisons = {label: compare(values[label], values[reference]) for label in others}
         adjusted = dict(zip(others, holm([each.p for each in comparisons.values()]), strict=True))
@@ -130,7 +133,10 @@ class Sweep:
     def __repr__(self) -> str:
         """Count the runs."""
         done = sum(run.status == "completed" for run in self.runs)
-        return f"<sweep of {len(self.runs)} runs, {done} completed>"
+        said = ngettext(
+            "sweep of {number} runs, {done} completed", "sweep of {number} runs, {done} completed", len(self.runs)
+        )
+        return f"<{said.format(number=len(self.runs), done=done)}>"
 
     def _repr_html_(self) -> str:
         return str(self.table().drop(columns="folder").to_html(index=False))

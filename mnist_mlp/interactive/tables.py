@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 from mnist_mlp.runs.record import RECORD, Epoch, Result, read
 
 RUN = ("label", "seed", "status")
@@ -57,7 +58,7 @@ def table_of_epochs(runs: Iterable[tuple[Path, Result | None]]) -> pd.DataFrame:
 def _records(folder: str | Path) -> list[tuple[Path, Result]]:
     given = Path(folder).expanduser()
     if not given.is_dir():
-        raise Problem(f"{folder}: there is no such folder of runs")
+        raise Problem(_("{folder}: there is no such folder of runs").format(folder=folder))
     found = ((record.parent, read(record)) for record in sorted(given.glob(f"*/seed*/{RECORD}")))
     return [(path, result) for path, result in found if result]
 

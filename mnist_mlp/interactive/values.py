@@ -8,6 +8,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 
 PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
 """What needs no quotes in an override."""
@@ -33,7 +34,7 @@ def sweep_of(keys: Mapping[str, Any]) -> list[str]:
     for key, value in keys.items():
         values = list(value) if is_several(value) else [value]
         if not values:
-            raise Problem(f"{key}: the list of its values is empty")
+            raise Problem(_("{key}: the list of its values is empty").format(key=key))
         overrides.append(f"{key}={','.join(text(each) for each in values)}")
     return overrides
 

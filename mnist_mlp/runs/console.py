@@ -82,11 +82,6 @@ def shortened(text: str, width: int) -> str:
     return f"{set_cell_size(text, start)}…{set_cell_size(text[::-1], end)[::-1]}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Count things: 1 epoch, 2 epochs."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def left(seconds: float) -> str:
     """Say about how long something takes yet; nothing where it is 0, or not known."""
     if not seconds:
