@@ -3,11 +3,29 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mnist_mlp.language import _
+from mnist_mlp.language import N_, _
+
+OF_THE_SYSTEM = (
+    N_("Address already in use"),
+    N_("Disk quota exceeded"),
+    N_("File name too long"),
+    N_("Is a directory"),
+    N_("No space left on device"),
+    N_("No such file or directory"),
+    N_("Not a directory"),
+    N_("Permission denied"),
+    N_("Read-only file system"),
+)
+"""The reasons that a system gives most often."""
 
 
 class Problem(Exception):
     """An error that the user can correct: its message says what is wrong, where and why, and what would be right."""
+
+
+def reason_of(error: Exception) -> str:
+    """Say why the operating system refused something, without the path."""
+    return _(getattr(error, "strerror", None) or str(error))
 
 
 def not_installed(what: str, extra: str) -> str:

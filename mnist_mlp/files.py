@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def saving(path: Path) -> Iterator[Path]:
         with replacing(path) as partial:
             yield partial
     except OSError as error:
-        reason = error.strerror or error
-        raise Problem(_("{path}: cannot be written: {reason}").format(path=path, reason=reason)) from error
+        raise Problem(_("{path}: cannot be written: {reason}").format(path=path, reason=reason_of(error))) from error
 
 
 def write(path: Path, content: str | bytes) -> None:

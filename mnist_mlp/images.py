@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_mlp.language import _, figure
+from mnist_mlp.language import SPACE, _, figure
 
 SIDE = 28
 PIXELS = SIDE * SIDE
@@ -37,15 +37,20 @@ def mistakes(
     draw = ImageDraw.Draw(picture)
     total = _("{wrong} of {images} test images are misclassified; the most confident:")
     total = total.format(wrong=figure(len(wrong), ","), images=figure(len(labels), ","))
-    draw.text((4, 4), total if len(wrong) else _("no test image is misclassified"), INK, _font(12))
+    draw.text((4, 4), drawn(total if len(wrong) else _("no test image is misclassified")), INK, _font(12))
     for place, sample in enumerate(worst):
         left, top = place % columns * width, place // columns * height + 24
         digit = Image.fromarray(255 - images[sample].reshape(SIDE, SIDE)).resize((size, size), 0)
         picture.paste(digit, (left + (width - size) // 2, top))
         caption = _("{digit} as {guess}").format(digit=labels[sample], guess=guesses[sample])
         draw.text((left + width / 2, top + 57), caption, INK, _font(12), anchor="ma")
-        draw.text((left + width / 2, top + 71), figure(confidence[sample], ".1%"), FAINT, _font(11), anchor="ma")
+        draw.text((left + width / 2, top + 71), drawn(figure(confidence[sample], ".1%")), FAINT, _font(11), anchor="ma")
     return picture
+
+
+def drawn(text: str) -> str:
+    """Leave out what Pillow's own font lacks: no-break spaces. It has no accents either, nor have the translations."""
+    return text.replace(SPACE, " ")
 
 
 def confusions(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Int[np.ndarray, "10 10"]:

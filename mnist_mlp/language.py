@@ -18,9 +18,10 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 
 def language() -> str:
-    """Return the language that the environment names, in gettext's order, or that of the system; else English."""
+    """Return the language that the environment names, in gettext's order, or on Windows the system; else English."""
     variables = (os.environ.get(name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))
-    wanted = next(filter(None, variables), None) or locale.getlocale()[0] or ""
+    of_system = locale.setlocale(locale.LC_CTYPE) if os.name == "nt" else ""  # Windows sets no variables
+    wanted = next(filter(None, variables), of_system)
     names = (re.split(r"\W|_", name.lower())[0] for name in wanted.split(":"))
     return next((NAMES[name] for name in names if name in NAMES), "en")
 

@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from mnist_mlp import files
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def prepare(directory: Path) -> None:
                 _unpack(raw)
     except OSError as error:
         said = _("data.dir: {folder} cannot hold the MNIST files: {reason}")
-        raise Problem(said.format(folder=raw, reason=error.strerror or error)) from error
+        raise Problem(said.format(folder=raw, reason=reason_of(error))) from error
 
 
 def _is_users_own(raw: Path, directory: Path) -> bool:

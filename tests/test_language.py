@@ -18,6 +18,7 @@ from mnist_mlp.config.compose import compose_run, composing
 from mnist_mlp.config.identity import identity
 from mnist_mlp.config.options import OPTIONS
 from mnist_mlp.config.schema import keys
+from mnist_mlp.images import drawn
 from mnist_mlp.language import SPACE, _, figure, language, ngettext, speaking
 from mnist_mlp.runs.record import explained
 
@@ -335,6 +336,32 @@ def test_the_values_of_a_key_are_described_in_the_language() -> None:
 )
 def test_the_report_says_it_as_a_native_would(phrase: str) -> None:
     assert any(phrase in str(each.string) for each in CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{wrong} of {images} test images are misclassified; the most confident:",
+        "no test image is misclassified",
+        "{digit} as {guess}",
+        "classified as",
+        "digit",
+        "then {digit}: {probability}",
+    ],
+)
+def test_what_is_drawn_in_pictures_has_the_letters_of_pillows_font(message: str) -> None:
+    with speaking("es"):
+        assert _(message) != message
+        assert drawn(_(message) + figure(0.985, ".1%")).isascii()
+
+
+def test_the_reasons_of_the_system_are_translated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mnist-mlp", "evaluate", f"{'x' * 300}", "--runs-dir", str(tmp_path)])
+    with speaking("es"), pytest.raises(SystemExit):
+        verbs.main()
+    assert capsys.readouterr().err.endswith(": no se puede leer: el nombre del archivo es demasiado largo\n")
 
 
 def test_an_empty_text_stays_empty() -> None:

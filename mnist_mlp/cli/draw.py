@@ -38,7 +38,7 @@ def listen(number: int) -> socket.socket:
     try:
         return socket.create_server((HOST, number))
     except OSError as error:
-        reason = os.strerror(error.errno or 0)  # Python's own message includes the address
+        reason = _(os.strerror(error.errno or 0))  # Python's own message includes the address
         said = _("--port: {number} is not available ({reason}); --port 0 chooses a free one")
         raise Problem(said.format(number=number, reason=reason)) from error
 

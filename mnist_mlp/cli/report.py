@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from mnist_mlp.cli.arguments import Parser, one_of, path, some_of, whole_number
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather
 from mnist_mlp.report.write import write
@@ -66,7 +66,7 @@ def make(study: Study, arguments: argparse.Namespace, verb: str) -> None:
         write(study, folder, shlex.join(["mnist-mlp", verb, *sys.argv[1:]]))
     except OSError as error:
         said = _("{folder}: cannot write the report there: {reason}")
-        raise Problem(said.format(folder=folder, reason=error.strerror)) from error
+        raise Problem(said.format(folder=folder, reason=reason_of(error))) from error
     print(folder / "report.html")
 
 

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import nearest
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.runs import checkpoint
 from mnist_mlp.runs.record import RECORD, Result, read
@@ -75,8 +75,7 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
             return Trained(file, model, result, _config(result, folder) if result else None)
         folder = _best(all_runs) if run == BEST else _folder(run, given, all_runs)
     except (OSError, RuntimeError) as error:  # a name that is too long, no permission, or no such user
-        reason = getattr(error, "strerror", None) or error
-        raise Problem(_("{path}: cannot be read: {reason}").format(path=run, reason=reason)) from error
+        raise Problem(_("{path}: cannot be read: {reason}").format(path=run, reason=reason_of(error))) from error
     result = read(folder / RECORD)
     if result is None and (folder / RECORD).exists():
         said = _("{folder}: its {record} is corrupt or was written by another version")
@@ -181,7 +180,7 @@ def _model(path: Path) -> MNISTClassifier:
     except FileNotFoundError as error:
         raise Problem(_("{path}: there is no such checkpoint").format(path=path)) from error
     except OSError as error:
-        raise Problem(_("{path}: cannot be read: {reason}").format(path=path, reason=error.strerror)) from error
+        raise Problem(_("{path}: cannot be read: {reason}").format(path=path, reason=reason_of(error))) from error
     except checkpoint.Damaged as error:
         said = _("{path}: not loaded: corrupt, or it has more than weights and plain values")
         raise Problem(said.format(path=path)) from error

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_mlp import files
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, reason_of
+from mnist_mlp.images import drawn
 from mnist_mlp.language import _, figure
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def files_of(path: Path) -> list[Path]:
             return [path]
         images = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Problem(_("{path}: cannot be read: {reason}").format(path=path, reason=reason)) from error
+        raise Problem(_("{path}: cannot be read: {reason}").format(path=path, reason=reason_of(error))) from error
     if not images:
         raise Problem(_("{path}: there are no images in this folder").format(path=path))
     return images
@@ -122,7 +122,7 @@ def picture(predictions: list[Prediction], path: Path) -> None:
         seen = Image.fromarray((prediction.digit * 255).round().astype(np.uint8))
         sheet.paste(seen.resize((side, side), Image.Resampling.NEAREST), (x, y))
         first, second = prediction.best()[:2]
-        chances = [figure(each, ".1%") for each in prediction.probabilities]
+        chances = [drawn(figure(each, ".1%")) for each in prediction.probabilities]
         draw.text((x + side + space, y), str(first), fill=0, font=ImageFont.load_default(48))
         then = _("then {digit}: {probability}").format(digit=second, probability=chances[second])
         below = f"{chances[first]}\n{then}\n{prediction.name[-22:]}"

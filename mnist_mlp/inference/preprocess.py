@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Num
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.images import PIXELS, SIDE
 from mnist_mlp.language import _
 
@@ -72,7 +72,7 @@ def read(path: Path) -> list[Gray]:
         with path.open("rb") as file:
             return _read_array(file, path) if path.suffix.lower() == ".npy" else [read_image(file, str(path))]
     except OSError as error:
-        raise Problem(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise Problem(f"{path}: {reason_of(error).lower()}") from error
     except ValueError as error:  # a NUL in the name
         raise Problem(_("{path}: is not a valid file name").format(path=path)) from error
 
