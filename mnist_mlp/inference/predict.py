@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_mlp import files
 from mnist_mlp.errors import Problem, reason_of
-from mnist_mlp.images import drawn
 from mnist_mlp.language import _, figure
 
 if TYPE_CHECKING:
@@ -111,6 +110,8 @@ def picture(predictions: list[Prediction], path: Path) -> None:
     """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
+
+    from mnist_mlp.images import drawn
 
     side, width, space = 112, 260, 8
     columns = min(4, len(predictions))
