@@ -138,7 +138,8 @@ def test_the_published_pages_show_the_record(module: Any, published: Any) -> Non
 def test_the_record_is_complete_and_of_this_kernel(module: Any, published: Any) -> None:
     for instructions, parts in published.items():
         steps = parts["steps"]
-        assert list(steps["seconds_a_step"]) == list(module.CONTENDERS)
+        limited = "," in instructions  # to fewer instructions than the processor has
+        assert list(steps["seconds_a_step"]) == (["here", "jax"] if limited else list(module.CONTENDERS))
         assert steps["kernel"] == module.kernel(), (
             f"{instructions}: python scripts/dev/benchmark.py --parts steps measures it again"
         )
