@@ -88,7 +88,10 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
             open_log()
             result = _train(config, run, show, first_process=True, watchers=watchers)
         else:
-            log.info(_("already {status}; overwrite=true trains it again").format(status=_(result.status)))
+            said = _("already {status}; overwrite=true trains it again")
+            if result.author and result.author != config.author:
+                said = _("already {status} by {author}; overwrite=true trains it again")
+            log.info(said.format(status=_(result.status), author=result.author))
         if result.status == "limited":
             log.info(_("limited: {reason}").format(reason=explained(result.reason or "")))
         if result.epochs:

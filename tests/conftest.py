@@ -23,6 +23,7 @@ os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"mnist_mlp-tes
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["LC_ALL"] = "C.UTF-8"  # English
 os.environ.pop("LANGUAGE", None)
+os.environ.pop("MNIST_MLP_AUTHOR", None)
 os.environ["OMP_NUM_THREADS"] = "1"  # each core has a worker of its own
 
 # A fixed sample in the test suite; scripts/dev/night.sh tries new ones, a hundred times as many.

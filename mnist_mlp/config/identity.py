@@ -32,7 +32,7 @@ ONLY_LOOK_ON = frozenset(
 """Arguments of `lightning.Trainer` that cannot change a run's numbers."""
 
 
-OF_THE_USER = frozenset({"language"})
+OF_THE_USER = frozenset({"author", "language"})
 """Keys that cannot change a run's numbers, though they have a default."""
 
 

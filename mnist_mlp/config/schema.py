@@ -62,6 +62,7 @@ class Config:
     overwrite: bool = key("train again even if finished")
     fail_fast: bool = key("stop a sweep at the first failing job")
     language: str | None = key("en or es; null: that of the environment, as in LANG", Names(LANGUAGES), default=None)
+    author: str | None = key("who trains, for the record; by default the variable MNIST_MLP_AUTHOR", default=None)
     model: ModelConfig = key("the layers")
     optimizer: dict[str, Any] = key("a partial of a torch.optim class")
     scheduler: dict[str, Any] = key("learning rate schedule, a partial of a function of mnist_mlp.scheduler")

@@ -87,6 +87,11 @@ class Result:
     protocol: str | None = None
 
     @property
+    def author(self) -> str | None:
+        """Who trained the run; None if nobody said so, as in records of version 0.1.0."""
+        return self.config.get("author") or None
+
+    @property
     def finished(self) -> bool:
         """Whether the run is not trained again."""
         return self.status in ("completed", "limited", "diverged")
