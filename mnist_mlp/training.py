@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -87,6 +87,10 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
             run.begin()
             open_log()
             result = _train(config, run, show, first_process=True, watchers=watchers)
+            if result.finished:
+                for name in ("best.ckpt", "last.ckpt"):
+                    with suppress(OSError, checkpoint.Damaged):  # what stays as it was serves as well
+                        checkpoint.strip(run.checkpoints / name)
         else:
             said = _("already {status}; overwrite=true trains it again")
             if result.author and result.author != config.author:
@@ -151,7 +155,10 @@ def _can_resume(run: Run) -> bool:
     needed = ["last.ckpt", "best.ckpt"] if run.config.test == "best" else ["last.ckpt"]
     try:
         for name in needed:
-            checkpoint.read(run.checkpoints / name)
+            content = checkpoint.read(run.checkpoints / name)
+            if not checkpoint.is_resumable(content):
+                log.warning("%s is of a finished run; restarting from the beginning", run.checkpoints / name)
+                return False
     except FileNotFoundError:
         return False
     except checkpoint.Damaged as damaged:

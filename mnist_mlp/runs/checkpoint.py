@@ -8,6 +8,11 @@ from typing import Any
 
 import torch
 
+from mnist_mlp import files
+
+KEPT = ("epoch", "global_step", "pytorch-lightning_version", "state_dict", "hparams_name", "hyper_parameters")
+"""What a finished run's checkpoints keep, beside the record of its epochs: a third of what resuming needs."""
+
 
 class Damaged(Exception):
     """A checkpoint is corrupt, or contains objects whose unpickling could execute code."""
@@ -32,3 +37,22 @@ def read(path: Path) -> Any:
     if not intact:
         raise Damaged(str(path))
     return found
+
+
+def is_resumable(content: dict[str, Any]) -> bool:
+    """Whether a run can resume from a checkpoint's content."""
+    return "optimizer_states" in content
+
+
+def strip(path: Path) -> None:
+    """Remove from a finished run's checkpoint what only resuming needs, such as the optimizer's moments.
+
+    Raises:
+        OSError: it cannot be read or written; it stays as it was.
+        Damaged: it contains more than weights and plain values.
+    """
+    content = read(path)
+    kept = {name: content[name] for name in KEPT if name in content}
+    kept["callbacks"] = {name: state for name, state in content["callbacks"].items() if name == "History"}
+    with files.replacing(path) as partial:
+        torch.save(kept, partial)
