@@ -1,6 +1,7 @@
 """What the tests share: a cache of the unpacked data, and command lines run in this process."""
 
 import contextlib
+import getpass
 import io
 import os
 import pickle
@@ -19,7 +20,7 @@ from hypothesis import settings
 from mnist_mlp.fast import start
 
 # One cache for all workers of a test session, apart from the user's own; set before anything asks for it.
-os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"mnist_mlp-tests-{os.getuid()}")
+os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"mnist_mlp-tests-{getpass.getuser()}")
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["LC_ALL"] = "C.UTF-8"  # English
 os.environ.pop("LANGUAGE", None)

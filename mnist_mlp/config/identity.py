@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -13,8 +15,12 @@ from mnist_mlp.activation import one_per_layer
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import LIGHTNING
 
-LABEL_LENGTH = 150
-"""Bytes: a file system takes names of 255. The identity tells cut labels apart."""
+LABEL_LENGTH = 60 if os.name == "nt" else 150
+"""Bytes: a file system takes names of 255, Windows paths of 259. The identity tells cut labels apart."""
+
+
+NOT_IN_NAMES = r'[<>:"/\\|?*\x00-\x1f]'
+"""The characters that no file's name has on Windows, where runs may be handed on."""
 
 
 ONLY_LOOK_ON = frozenset(
@@ -172,5 +178,5 @@ def label(name: str | None, changes: Mapping[str, str]) -> str:
         changes: values by key.
     """
     changed = [f"{key}={value}" for key, value in changes.items()]
-    text = ",".join([name, *changed] if name else changed).replace("/", "_") or "baseline"
+    text = re.sub(NOT_IN_NAMES, "_", ",".join([name, *changed] if name else changed)) or "baseline"
     return text.encode()[:LABEL_LENGTH].decode(errors="ignore")

@@ -307,7 +307,7 @@ def compiled(optimizer: str) -> ctypes.CDLL:
             if path.stem == f"{name}-{_digest(path.read_bytes())}":
                 return _load(path)
     try:
-        with tempfile.TemporaryDirectory() as directory:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:  # Windows keeps what is loaded
             made = Path(directory) / "kernel.so"
             log.info(_("compiling the kernel for this machine, once"))
             subprocess.run(
