@@ -1,8 +1,9 @@
-"""Other people's machines: Python without docstrings and asserts, and locales that are not UTF-8."""
+"""Other people's machines: Python without docstrings and asserts, locales that are not UTF-8, and Windows."""
 
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SHORT
+
+from mnist_mlp.config import identity
+from mnist_mlp.config.identity import NOT_IN_NAMES, WINDOWS
 
 Command = Callable[..., int]
 
@@ -143,3 +147,88 @@ def test_no_text_is_in_the_encoding_of_the_platform() -> None:
         for line in texts_without_encoding(ast.parse(path.read_text(encoding="utf-8")))
     }
     assert found == set()
+
+
+POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+POSIX_NAMES = {
+    *("os.chown", "os.chroot", "os.fchmod", "os.fork", "os.forkpty", "os.getegid", "os.geteuid", "os.getgid"),
+    *("os.getloadavg", "os.getpgid", "os.getuid", "os.killpg", "os.mkfifo", "os.nice", "os.openpty", "os.pread"),
+    *("os.sched_getaffinity", "os.sched_setaffinity", "os.setsid", "os.statvfs", "os.sysconf", "os.uname", "os.wait"),
+    *("signal.alarm", "signal.setitimer", "signal.SIGALRM", "signal.SIGHUP", "signal.SIGKILL", "signal.SIGUSR1"),
+    *("signal.SIGCHLD", "signal.SIGQUIT", "socket.AF_UNIX", "time.tzset"),
+}
+"""What Windows lacks."""
+
+MAX_PATH = 259
+"""Characters of a path on Windows, unless the user allows more."""
+
+
+def posix_names(tree: ast.AST) -> Iterator[str]:
+    """Give the names that a module uses and Windows lacks, unless `hasattr` asks for them in the same statement."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in POSIX_MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module in POSIX_MODULES:
+            yield str(node.module)
+        elif isinstance(node, ast.stmt) and not hasattr(node, "body"):
+            text = ast.unparse(node)
+            for name in POSIX_NAMES:
+                module, _, attribute = name.partition(".")
+                if re.search(rf"\b{re.escape(name)}\b", text) and f"hasattr({module}, '{attribute}')" not in text:
+                    yield name
+
+
+def test_the_package_uses_nothing_that_windows_lacks() -> None:
+    files = [ROOT / "train.py", *(path for name in ("mnist_mlp", "scripts") for path in (ROOT / name).rglob("*.py"))]
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files
+        if "dev" not in path.relative_to(ROOT).parts
+        for name in posix_names(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == set()
+
+
+def test_what_windows_lacks_is_found() -> None:
+    source = "import fcntl\nx = os.getuid()\ny = os.nice(1) if hasattr(os, 'nice') else 0\nif z:\n    signal.alarm(1)"
+    assert sorted(posix_names(ast.parse(source))) == ["fcntl", "os.getuid", "signal.alarm"]
+
+
+def test_no_file_of_a_run_has_a_name_that_windows_refuses(command: Command, tmp_path: Path) -> None:
+    assert command(*SHORT, 'name="a:b|c?<d>*"', "+trainer.max_time='00:01:00:00'") == 0
+    made = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(made) > 5
+    for path in made:
+        for part in path.relative_to(tmp_path).parts:
+            assert not re.search(NOT_IN_NAMES, part)
+            assert not part.endswith((" ", "."))
+            assert part.partition(".")[0].upper() not in ("AUX", "CON", "NUL", "PRN")
+
+
+def test_the_paths_of_a_run_are_short_enough_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "LABEL_LENGTH", WINDOWS)
+    folder = f"{identity.label('x' * 300, {})}-0123abcd/seed4294967295"
+    files = ["checkpoints/.writing-01234567/last.ckpt", "events.out.tfevents.1795851481.A-COMPUTERS-NAME.123456.0"]
+    assert (
+        max(len(rf"C:\Users\a.longer.name\Documents\courses\lab\mnist_mlp\runs\{folder}/{file}") for file in files)
+        <= MAX_PATH
+    )
+    assert identity.LABEL_LENGTH == WINDOWS
+
+
+def test_two_labels_that_are_cut_to_the_same_have_folders_of_their_own(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "LABEL_LENGTH", 10)
+    for batch in (10, 20):
+        assert command(*SHORT, f"batch={batch}", "name=aaaaaaaaaaaaaaaa") == 0
+    assert len(list(tmp_path.glob("runs/aaaaaaaaaa-*/seed0/result.json"))) == 2
+
+
+def test_the_public_workflow_types_what_the_readme_says_for_windows() -> None:
+    (block,) = re.findall(r"```bat\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.strip() for line in block.strip().splitlines()]
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    typed = [line.strip().removeprefix("call ") for line in workflow.split("  by-hand:")[1].splitlines()]
+    places = [next(number for number, text in enumerate(typed) if text.startswith(line)) for line in lines]
+    assert places == sorted(places)

@@ -15,7 +15,8 @@ from mnist_mlp.activation import one_per_layer
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import LIGHTNING
 
-LABEL_LENGTH = 60 if os.name == "nt" else 150
+WINDOWS = 60
+LABEL_LENGTH = WINDOWS if os.name == "nt" else 150
 """Bytes: a file system takes names of 255, Windows paths of 259. The identity tells cut labels apart."""
 
 
