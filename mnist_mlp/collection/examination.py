@@ -17,7 +17,6 @@ from yaml import YAMLError
 from mnist_mlp.collection.students import printable
 from mnist_mlp.config.identity import identity
 from mnist_mlp.config.schema import Config
-from mnist_mlp.errors import Problem
 from mnist_mlp.inference import evaluation
 from mnist_mlp.inference.load import load
 from mnist_mlp.runs import checkpoint
@@ -109,7 +108,7 @@ def examine(student: str, folder: Path, place: str) -> Run:
         unverified = "" if result.status == "diverged" else f"there is no {tested.name}"
     except (OSError, checkpoint.Damaged):
         unverified = f"{tested.name} is corrupt, or has more than weights and plain values"
-    except (Problem, KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+    except Exception:  # what a stranger's checkpoint holds can raise anything
         unverified = f"{tested.name} is not a checkpoint of this version"
     return Run(
         student, place, result, "", tuple(dict.fromkeys(altered)), unverified, frozenset(traces), weights, accuracy
