@@ -157,7 +157,8 @@ def _can_resume(run: Run) -> bool:
         for name in needed:
             content = checkpoint.read(run.checkpoints / name)
             if not checkpoint.is_resumable(content):
-                log.warning("%s is of a finished run; restarting from the beginning", run.checkpoints / name)
+                said = _("{path} is of a finished run; restarting from the beginning")
+                log.warning(said.format(path=run.checkpoints / name))
                 return False
     except FileNotFoundError:
         return False

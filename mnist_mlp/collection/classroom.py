@@ -11,7 +11,7 @@ from mnist_mlp.collection.rerun import Rerun, again, draw
 from mnist_mlp.collection.students import Student, find, printable, runs_of, unpacked
 from mnist_mlp.collection.verdicts import VERDICTS, Finding, findings, grouped
 from mnist_mlp.errors import Problem
-from mnist_mlp.runs.console import counted
+from mnist_mlp.language import _, ngettext
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,15 @@ class Collection:
     def verdicts(self, student: str) -> str:
         """Count what is to be looked at of a student."""
         found = {(each.verdict, each.run.place) for each in self.findings if each.run.student == student}
-        counts = Counter(verdict for verdict, _ in found)
-        return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+        counts = Counter(verdict for verdict, place in found)
+        return ", ".join(f"{counts[verdict]} {_(verdict)}" for verdict in VERDICTS if counts[verdict])
 
     def missing(self, student: str) -> list[str]:
         """List what a student lacks, a variant each."""
         return [
-            f"{row.variant.question} {named(row)}: {len(row.runs)} of {counted(row.wanted, 'seed')}"
+            ngettext("{variant}: {there} of {wanted} seed", "{variant}: {there} of {wanted} seeds", row.wanted).format(
+                variant=f"{row.variant.question} {named(row)}", there=len(row.runs), wanted=row.wanted
+            )
             for row in self.rows[student]
             if not row.complete
         ]
@@ -62,13 +64,13 @@ class Collection:
     def lines(self) -> list[str]:
         """Write each finding and each run that was trained again in a line."""
         return grouped(self.findings) + [
-            f"{verdict}: {run.student}: {run.place}: {reason}" for run, verdict, reason in self.reruns
+            f"{_(verdict)}: {run.student}: {run.place}: {reason}" for run, verdict, reason in self.reruns
         ]
 
 
 def named(row: Row) -> str:
     """Name a variant, with its protocol unless it is the usual one."""
-    return row.variant.name if row.variant.protocol == "disjoint" else f"{row.variant.name} ({row.variant.protocol})"
+    return row.variant.name if row.variant.protocol == "disjoint" else f"{row.variant.name} ({_(row.variant.protocol)})"
 
 
 def collect(
@@ -98,24 +100,26 @@ def collect(
     runs: list[Run] = []
     there = []
     for number, student in enumerate(students, start=1):
-        progress(f"student {number}/{len(students)}: {student.name}")
+        said = _("student {number}/{students}: {name}")
+        progress(said.format(number=number, students=len(students), name=student.name))
         own, lines = runs_of_student(student)
         left_out += lines
         runs += own
         if own:
             there.append(student.name)
         else:
-            left_out.append(f"{student.name}: there are no runs")
+            left_out.append(_("{folder}: there are no runs").format(folder=student.name))
     if not runs:
-        raise Problem("\n".join([*left_out, f"{', '.join(map(str, folders))}: there are no runs"]))
+        nowhere = _("{folder}: there are no runs").format(folder=", ".join(map(str, folders)))
+        raise Problem("\n".join([*left_out, nowhere]))
     rows = {student: of_student(student, runs, variants, seeds) for student in there}
     reruns = []
     for name in there if rerun_seed is not None else []:
         drawn = draw(rows[name], rerun_seed or 0)
         if drawn is None:
-            left_out.append(f"{name}: there is no run of the questions to train again")
+            left_out.append(_("{name}: there is no run of the questions to train again").format(name=name))
             continue
-        progress(f"training again: {name}, {drawn[0].place}")
+        progress(_("training again: {name}, {place}").format(name=name, place=drawn[0].place))
         reruns.append(again(*drawn))
     return Collection(there, runs, rows, findings(runs), reruns, left_out)
 
@@ -131,5 +135,6 @@ def runs_of_student(student: Student) -> tuple[list[Run], list[str]]:
                 if key not in kept:
                     kept[key] = run
                 elif not run.traces & kept[key].traces:
-                    left_out.append(f"{student.name}: {run.place}: has the configuration and seed of {kept[key].place}")
+                    said = _("{name}: {place}: has the configuration and seed of {other}")
+                    left_out.append(said.format(name=student.name, place=run.place, other=kept[key].place))
     return list(kept.values()), left_out

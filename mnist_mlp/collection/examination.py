@@ -19,8 +19,9 @@ from mnist_mlp.config.identity import identity
 from mnist_mlp.config.schema import Config
 from mnist_mlp.inference import evaluation
 from mnist_mlp.inference.load import load
+from mnist_mlp.language import _, figure
 from mnist_mlp.runs import checkpoint
-from mnist_mlp.runs.record import RECORD, Result, read
+from mnist_mlp.runs.record import RECORD, Result, explained, read
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,18 @@ def examine(student: str, folder: Path, place: str) -> Run:
     """Examine the folder of a run."""
     result, record = read(folder / RECORD), folder / RECORD
     if result is None and record.exists():
-        return Run(student, place, None, f"its {RECORD} is corrupt or was made by another version")
+        return Run(student, place, None, _("its record is corrupt or was made by another version"))
     if result is None:
-        return Run(student, place, None, f"it has no {RECORD}: it was not finished")
+        return Run(student, place, None, _("it has no record: it was not finished"))
     if not result.finished or result.status == "limited":
-        reason = printable(result.reason or "no reason given")
-        return Run(student, place, result, f"{result.status}: {reason}")
+        reason = printable(explained(result.reason or _("no reason given")))
+        said = _("{status}: {reason}").format(status=_(result.status), reason=reason)
+        return Run(student, place, result, said)
     try:
         config = config_of(record.read_text(encoding="utf-8"), result.config)
     except ValueError as error:
-        return Run(student, place, None, f"its {RECORD} has a configuration that is none of this version: {error}")
+        said = _("its record has a configuration that is none of this version: {reason}").format(reason=error)
+        return Run(student, place, None, said)
     altered = [*contradictions(result, config, folder)]
     traces = {f"epochs {[epoch.seconds for epoch in result.epochs]}"} if result.epochs else set()
     for events in folder.glob("events.out.tfevents*"):
@@ -89,27 +92,36 @@ def examine(student: str, folder: Path, place: str) -> Run:
         altered += [*contradictions_of_checkpoint(result, tested.name, content, epochs)]
         unverified = ""
         if "_target_" in model:
-            unverified = "a network of the student's own code is not loaded"
+            unverified = _("a network of the student's own code is not loaded")
         elif result.status == "diverged" or config.test == "none":
-            unverified = "it has no test figures"
+            unverified = _("it has no test figures")
         elif config.trainer["precision"] not in ("32-true", "64-true"):
-            unverified = f"it was tested with {config.trainer['precision']}"
+            unverified = _("it was tested with {precision}").format(precision=config.trainer["precision"])
         else:
             trained = load(str(tested))
             evaluated = evaluation.evaluate(trained)
             accuracy = evaluated.accuracy
             assert result.test is not None
             if not evaluated.agrees(result.test):
+                said = _(
+                    "the checkpoint has {now} and a loss of {loss} on the test images, the record {recorded} and "
+                    "{recorded_loss}"
+                )
                 altered.append(
-                    f"the checkpoint has {accuracy:.2%} and a loss of {evaluated.loss:.4f} on the test images, the "
-                    f"record {result.test['accuracy']:.2%} and {result.test['loss']:.4f}"
+                    said.format(
+                        now=figure(accuracy, ".2%"),
+                        loss=figure(evaluated.loss, ".4f"),
+                        recorded=figure(result.test["accuracy"], ".2%"),
+                        recorded_loss=figure(result.test["loss"], ".4f"),
+                    )
                 )
     except FileNotFoundError:
-        unverified = "" if result.status == "diverged" else f"there is no {tested.name}"
+        unverified = "" if result.status == "diverged" else _("there is no {file}").format(file=tested.name)
     except (OSError, checkpoint.Damaged):
-        unverified = f"{tested.name} is corrupt, or has more than weights and plain values"
+        said = _("{file} is corrupt, or has more than weights and plain values")
+        unverified = said.format(file=tested.name)
     except Exception:  # what a stranger's checkpoint holds can raise anything
-        unverified = f"{tested.name} is not a checkpoint of this version"
+        unverified = _("{file} is not a checkpoint of this version").format(file=tested.name)
     return Run(
         student, place, result, "", tuple(dict.fromkeys(altered)), unverified, frozenset(traces), weights, accuracy
     )
@@ -122,7 +134,7 @@ def config_of(text: str, values: Any) -> Config:
         ValueError: it is not one of this version's.
     """
     if "${" in text:  # would be resolved, as to a variable of the environment; a record has none
-        raise ValueError("it refers to other values")
+        raise ValueError(_("it refers to other values"))
     try:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
         identity(config)
@@ -135,10 +147,11 @@ def config_of(text: str, values: Any) -> Config:
 def contradictions(result: Result, config: Config, folder: Path) -> Iterator[str]:
     """Say how a record contradicts itself, its folder's name or its config.yaml."""
     if result.id != identity(config) or result.seed != config.seed:
-        yield "the configuration in the record is not that of its ID and seed"
+        yield _("the configuration in the record is not that of its ID and seed")
     named = re.search(r"-([0-9a-f]{8})/seed(\d+)$", folder.absolute().as_posix())
     if named and (named[1], int(named[2])) != (result.id, result.seed):
-        yield f"the folder is named {named[1]}, seed {named[2]}, and the record {result.id}, seed {result.seed}"
+        said = _("the folder is named {name}, seed {number}, and the record {id}, seed {seed}")
+        yield said.format(name=named[1], number=named[2], id=result.id, seed=result.seed)
     file = folder / "config.yaml"
     if not file.exists():
         return
@@ -149,7 +162,7 @@ def contradictions(result: Result, config: Config, folder: Path) -> Iterator[str
     except (OSError, ValueError, YAMLError, OmegaConfBaseException):
         differs = True
     if differs:
-        yield "config.yaml has another configuration than the record"
+        yield _("config.yaml has another configuration than the record")
 
 
 def contradictions_of_checkpoint(result: Result, name: str, content: Any, epochs: Any) -> Iterator[str]:
@@ -157,9 +170,9 @@ def contradictions_of_checkpoint(result: Result, name: str, content: Any, epochs
     recorded = [asdict(epoch) for epoch in result.epochs]
     whole = name == "last.ckpt" and result.status == "completed"
     if epochs != (recorded if whole else recorded[: len(epochs)]):
-        yield "the figures of the epochs are not those of the checkpoint"
+        yield _("the figures of the epochs are not those of the checkpoint")
     if whole and content["global_step"] != result.optimizer_steps:
-        yield "the optimizer steps are not those of the checkpoint"
+        yield _("the optimizer steps are not those of the checkpoint")
 
 
 def digest(state: Any) -> str:

@@ -14,6 +14,7 @@ from mnist_mlp.collection.coverage import Row
 from mnist_mlp.collection.examination import Run, digest
 from mnist_mlp.collection.verdicts import made_with
 from mnist_mlp.config.schema import Config
+from mnist_mlp.language import N_, _, figure
 from mnist_mlp.report.study import Variant, with_seed
 from mnist_mlp.runs import checkpoint, folder, machine
 from mnist_mlp.runs.record import Result
@@ -25,6 +26,8 @@ TOLERANCE = 0.01
 Rounding differences grow in training to about the effect of another seed, whose standard deviation is 0.13 points for
 the baseline, and 0.5 points for batch 1 and for the learning rate 0.02 (docs/results.md).
 """
+
+IDENTICAL, AGREES, DIFFERS = N_("identical"), N_("agrees"), N_("differs")
 
 HARDWARE = ("device", "gpu", "cpu", "instructions", "threads", "processes", "steps_by")
 
@@ -80,18 +83,18 @@ def compare(run: Run, result: Result, weights: str) -> Rerun:
     """Compare a run with its repetition."""
     assert run.result is not None
     if run.weights == weights:
-        return Rerun(run, "identical", "the weights are the same, bit for bit")
+        return Rerun(run, IDENTICAL, _("the weights are the same, bit for bit"))
     recorded, repeated = (each.test["accuracy"] if each.test else None for each in (run.result, result))
     if recorded is None or repeated is None:
-        return Rerun(run, "differs", f"recorded as {run.result.status}, now {result.status}")
-    here = replace(run, result=result)
+        said = _("recorded as {recorded}, now {repeated}")
+        return Rerun(run, DIFFERS, said.format(recorded=_(run.result.status), repeated=_(result.status)))
     same_machine = all(run.result.hardware.get(name) == result.hardware.get(name) for name in HARDWARE)
-    same_code = made_with(run) == made_with(here)
-    figures = f"test accuracy {recorded:.2%}, now {repeated:.2%}"
-    if same_machine and same_code:
-        return Rerun(run, "differs", f"{figures}, on the same kind of machine with the same code")
-    other = " and ".join(
-        word for word, same in (("another kind of machine", same_machine), ("other code", same_code)) if not same
-    )
-    close = abs(recorded - repeated) <= TOLERANCE
-    return Rerun(run, "agrees" if close else "differs", f"{figures}, with {other}")
+    same_code = made_with(run) == made_with(replace(run, result=result))
+    said = _("test accuracy {recorded}, now {repeated}, on the same kind of machine with the same code")
+    if not same_machine:
+        said = _("test accuracy {recorded}, now {repeated}, on another kind of machine")
+    elif not same_code:
+        said = _("test accuracy {recorded}, now {repeated}, with other code")
+    close = abs(recorded - repeated) <= TOLERANCE and not (same_machine and same_code)
+    reason = said.format(recorded=figure(recorded, ".2%"), repeated=figure(repeated, ".2%"))
+    return Rerun(run, AGREES if close else DIFFERS, reason)

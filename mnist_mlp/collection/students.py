@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mnist_mlp.errors import Problem
+from mnist_mlp.language import _
 from mnist_mlp.runs.record import RECORD
 
 LARGEST = 2 * 1024**3
@@ -41,13 +42,14 @@ def find(folders: Iterable[Path]) -> tuple[list[Student], list[str]]:
     left_out: list[str] = []
     for given in folders:
         if not given.exists():
-            raise Problem(f"{given}: there is no such folder")
+            raise Problem(_("{folder}: there is no such folder").format(folder=given))
         parts = [given] if given.is_file() or is_of_one(given) else sorted(given.iterdir())
         for part in parts:
             if part.name.startswith((".", "__MACOSX")):
                 continue
             if not part.is_dir() and not zipfile.is_zipfile(part):
-                left_out.append(f"{printable(str(part))}: neither a folder nor a .zip archive")
+                said = _("{path}: neither a folder nor a .zip archive")
+                left_out.append(said.format(path=printable(str(part))))
                 continue
             name = printable(name_of(part))
             students.setdefault(name, Student(name)).sources.append(part)
@@ -112,12 +114,12 @@ def unpack(archive: Path, folder: Path) -> None:
                 if name in USED or name.startswith("events.out.tfevents"):
                     members.append(member)
             if sum(member.file_size for member in members) > LARGEST:
-                raise Unreadable(f"unpacks to more than {LARGEST // 1024**3} GiB")
+                raise Unreadable(_("unpacks to more than {size} GiB").format(size=LARGEST // 1024**3))
             for member in members:
                 file.extract(member, folder)
             folder.mkdir(exist_ok=True)
     except (OSError, zipfile.BadZipFile, RuntimeError, zlib.error, EOFError, ValueError) as error:
-        raise Unreadable(f"cannot be unpacked: {error}") from error
+        raise Unreadable(_("cannot be unpacked: {reason}").format(reason=error)) from error
 
 
 def runs_of(folder: Path) -> list[Path]:

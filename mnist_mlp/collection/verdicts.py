@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mnist_mlp.collection.examination import Run
+from mnist_mlp.language import N_, _, ngettext
 
-VERDICTS = ("copied", "altered", "other code", "unverified", "incomplete")
+VERDICTS = (N_("copied"), N_("altered"), N_("other code"), N_("unverified"), N_("incomplete"))
 PACKAGES = ("mnist-mlp", "torch", "lightning", "numpy")
 """Those of a record's versions that are compared; the others hardly change numbers."""
 
@@ -43,9 +44,15 @@ def grouped(findings: Iterable[Finding]) -> list[str]:
     for verdict, run, reason in findings:
         places[verdict, run.student, reason].append(run.place)
     return [
-        f"{verdict}: {student}: {where[0] if len(where) == 1 else f'{len(where)} runs, first {where[0]}'}: {reason}"
+        f"{_(verdict)}: {student}: {counted_places(where)}: {reason}"
         for (verdict, student, reason), where in places.items()
     ]
+
+
+def counted_places(places: Sequence[str]) -> str:
+    """Name a run, or the number of several and the first of them."""
+    several = ngettext("{number} run, first {place}", "{number} runs, first {place}", len(places))
+    return places[0] if len(places) == 1 else several.format(number=len(places), place=places[0])
 
 
 def copies(runs: Iterable[Run]) -> Iterator[Finding]:
@@ -62,8 +69,13 @@ def copies(runs: Iterable[Run]) -> Iterator[Finding]:
         same = [other for trace in run.traces for other in by_trace[trace] if other.student != run.student]
         others = {other.student: other for other in sorted(same, key=lambda other: other.place)}
         if others:
-            whose = sorted(f"{name} (author {other.author or 'not named'})" for name, other in others.items())
-            yield Finding("copied", run, f"author {run.author or 'not named'}, the same training as {', '.join(whose)}")
+            whose = sorted(
+                _("{student} (author {author})").format(student=name, author=other.author or _("not named"))
+                for name, other in others.items()
+            )
+            said = _("author {author}, the same training as {others}")
+            reason = said.format(author=run.author or _("not named"), others=", ".join(whose))
+            yield Finding("copied", run, reason)
 
 
 def other_code(runs: Iterable[Run]) -> Iterator[Finding]:
@@ -71,17 +83,17 @@ def other_code(runs: Iterable[Run]) -> Iterator[Finding]:
     made = {id(run): made_with(run) for run in runs}
     counted = {(run.student, name, value) for run in runs for name, value in made[id(run)].items()}
     votes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for _, name, value in counted:
-        votes[name][value] += 1
+    for made_by in counted:
+        votes[made_by[1]][made_by[2]] += 1
     usual = {name: min(values, key=lambda value: (-values[value], value)) for name, values in votes.items()}
     for run in runs:
         differing = [
-            f"{name} {value} (most of the class: {usual[name]})"
+            _("{name} {value} (most of the class: {usual})").format(name=name, value=value, usual=usual[name])
             for name, value in made[id(run)].items()
             if value != usual[name]
         ]
         if run.result and (run.result.git or "").endswith("+"):
-            differing.append("the code was changed after that commit")
+            differing.append(_("the code was changed after that commit"))
         if differing:
             yield Finding("other code", run, ", ".join(differing))
 

@@ -14,22 +14,28 @@ from mnist_mlp import files
 from mnist_mlp.collection.classroom import Collection, named
 from mnist_mlp.collection.coverage import Row
 from mnist_mlp.collection.verdicts import VERDICTS, grouped, with_equal_weights
+from mnist_mlp.language import N_, _, figure, language
 from mnist_mlp.runs.console import shortened
 
 EXPLANATIONS = {
-    "copied": "The times of the epochs are measured and never the same twice: these are copies of one training. Who "
-    "trained it, the files cannot say. A group that works together is found here, too.",
-    "altered": "The record contradicts itself or its checkpoint. These runs are not counted.",
-    "other code": "Not an accusation: another version gives other last digits, and changed code can be an exercise.",
-    "unverified": "The figures could not be compared with a checkpoint. These runs are counted.",
-    "incomplete": "These runs are not counted.",
+    "copied": N_(
+        "The times of the epochs are measured and never the same twice: these are copies of one training. Who trained "
+        "it, the files cannot say. A group that works together is found here, too."
+    ),
+    "altered": N_("The record contradicts itself or its checkpoint. These runs are not counted."),
+    "other code": N_(
+        "Not an accusation: another version gives other last digits, and changed code can be an exercise."
+    ),
+    "unverified": N_("The figures could not be compared with a checkpoint. These runs are counted."),
+    "incomplete": N_("These runs are not counted."),
 }
 
 
 def table(collection: Collection) -> str:
     """Tabulate the class for a terminal: how many variants of each question a student has with all seeds."""
-    width = min(24, max(7, *(len(student) for student in collection.students)))
-    lines = ["  ".join([f"{'student':<{width}}", *(f"{question:>5}" for question in collection.questions)])]
+    title = _("student")
+    width = min(24, max(map(len, [title, *collection.students])))
+    lines = ["  ".join([f"{title:<{width}}", *(f"{question:>5}" for question in collection.questions)])]
     for student in collection.students:
         done = [collection.done(student, question) for question in collection.questions]
         cells = [f"{f'{there}/{all_of_them}':>5}" for there, all_of_them in done]
@@ -52,6 +58,8 @@ def write(collection: Collection, folder: Path) -> None:
         undefined=jinja2.StrictUndefined,
     )
     page = templates.get_template("collection.html.jinja").render(
+        _=_,
+        language=language(),
         collection=collection,
         explanations=EXPLANATIONS,
         found={verdict: [each for each in collection.findings if each.verdict == verdict] for verdict in VERDICTS},
@@ -68,8 +76,8 @@ def percent(row: Row) -> str:
     summary = row.test
     if not summary.n:
         return ""
-    mean = f"{100 * summary.mean:.2f}"
-    return mean if math.isnan(summary.low) else f"{mean} ± {100 * (summary.high - summary.mean):.2f}"
+    mean = figure(100 * summary.mean, ".2f")
+    return mean if math.isnan(summary.low) else f"{mean} ± {figure(100 * (summary.high - summary.mean), '.2f')}"
 
 
 def variants(collection: Collection) -> list[dict[str, Any]]:
