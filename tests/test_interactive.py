@@ -276,7 +276,7 @@ def test_an_incomplete_configuration_is_refused(tmp_path: Path) -> None:
 def test_importing_the_package_is_cheap() -> None:
     heavy = "{'torch', 'hydra', 'pandas', 'matplotlib', 'lightning'}"
     line = f"import sys, mnist_mlp; print({heavy} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "set()"
 
 

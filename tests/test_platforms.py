@@ -131,7 +131,8 @@ def texts_without_encoding(tree: ast.AST) -> Iterator[int]:
             *words
         }
         text = method in ("read_text", "write_text", "FileHandler") or (method == "open" and not of_bytes)
-        if (text or options & {"text", "universal_newlines"}) and "encoding" not in options:
+        starts = method in ("run", "Popen", "check_output", "call") and options & {"text", "universal_newlines"}
+        if (text or starts) and "encoding" not in options:
             yield node.lineno
 
 
