@@ -1,0 +1,116 @@
+"""Make the notebooks in docs/notebooks/ from their sources, with the outputs of a complete execution.
+
+    python scripts/dev/notebooks.py
+    python scripts/dev/notebooks.py laboratorio
+    python scripts/dev/notebooks.py --short
+
+A source is in jupytext's percent format. Each notebook is executed in an empty folder, so that everything is trained;
+with --short, for a moment each, and nothing is written.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+try:
+    import jupytext
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from nbformat import NotebookNode
+
+    from mnist_mlp.cli.arguments import Parser, clean_exit, one_of
+    from mnist_mlp.errors import Problem
+except ModuleNotFoundError as error:
+    print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
+    sys.exit(2)
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "notebooks"
+NAMES = ("lab", "laboratorio")
+
+SHORT = """
+import mnist_mlp
+
+
+def short(train, **few):
+    return lambda *overrides, **keys: train(*overrides, **{**keys, **few})
+
+
+few = {"epochs": 1, "data.steps_per_epoch": 2, "trainer": "cpu", "logger": "none"}
+mnist_mlp.train = short(mnist_mlp.train, **few)
+mnist_mlp.question = short(mnist_mlp.question, **few, seed=0)
+mnist_mlp.sweep = short(mnist_mlp.sweep, **few, seed=0)
+"""
+"""A first cell, with which every run of the others takes a moment."""
+
+
+def read(source: Path) -> NotebookNode:
+    """Make a notebook of a source, without outputs; the same source always gives the same file."""
+    notebook = jupytext.read(source)
+    del notebook.metadata["jupytext"]
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+    return notebook
+
+
+def execute(notebook: NotebookNode, short: bool = False) -> None:
+    """Execute a notebook in an empty folder, with the package of this checkout, and keep what its cells put out.
+
+    Args:
+        notebook: that gets the outputs.
+        short: whether a run takes two optimizer steps.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell fails.
+    """
+    cells = notebook.cells
+    if short:
+        notebook.cells = [nbformat.v4.new_code_cell(SHORT), *cells]
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}})
+        client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": folder})
+    notebook.cells = cells
+    notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
+    for cell in cells:
+        cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs = without_widgets(cell.outputs)
+
+
+def without_widgets(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Leave out the bars, which end with their session, and join the lines that they divided."""
+    kept: list[NotebookNode] = []
+    for output in outputs:
+        if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+            continue
+        if kept and output.output_type == "stream" and kept[-1].get("name") == output.name:
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
+
+
+def main() -> None:
+    """Parse the command line, and make the notebooks that it names."""
+    parser = Parser.of(__doc__)
+    parser.add_argument("names", nargs="*", type=one_of(NAMES), default=NAMES, help="of the notebooks (both)")
+    parser.add_argument("--short", action="store_true", help="take two optimizer steps a run, and write nothing")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        notebook = read(FOLDER / f"{name}.py")
+        start = time.perf_counter()
+        try:
+            execute(notebook, arguments.short)
+        except CellExecutionError as error:
+            raise Problem(f"{name}: {error}") from error
+        print(f"{name}: {time.perf_counter() - start:.0f} s")
+        if not arguments.short:
+            nbformat.write(notebook, FOLDER / f"{name}.ipynb")
+
+
+if __name__ == "__main__":
+    with clean_exit():
+        main()
