@@ -17,7 +17,7 @@ from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import PROTOCOLS, NotebookRun
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.runs import checkpoint
-from mnist_mlp.runs.console import console, rendered
+from mnist_mlp.runs.console import console, rendered, stop
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result
 
@@ -74,7 +74,7 @@ class Terminal(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """End the bar and log the epoch's line."""
-        self._end()
+        stop(self.bar)
         epoch = self.history.epochs[-1]
         cells = [f"{epoch.epoch}/{trainer.max_epochs}", figure(epoch.seconds, ".1f")]
         cells += [figure(epoch.train_loss, ".4f"), figure(epoch.train_accuracy, ".2%")]
@@ -84,11 +84,7 @@ class Terminal(Callback):
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Take the bar away."""
-        self._end()
-
-    def _end(self) -> None:
-        with suppress(OSError):  # the terminal was closed, and the run goes on
-            self.bar.stop()
+        stop(self.bar)
 
 
 def _titles() -> tuple[str, ...]:

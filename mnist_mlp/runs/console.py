@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.progress import Progress
     from rich.text import Text
 
 from mnist_mlp.language import _, figure
@@ -68,8 +70,14 @@ def showing(look: "Callable[[], RenderableType]") -> Iterator[None]:
                 live.start(refresh=True)
         yield
     finally:
-        with suppress(OSError):
-            live.stop()
+        stop(live)
+
+
+def stop(moving: "Live | Progress") -> None:
+    """Take away what moves, without the empty line that rich leaves of it in a notebook."""
+    moving.console.quiet = moving.console.is_jupyter
+    with suppress(OSError):
+        moving.stop()
 
 
 def shortened(text: str, width: int) -> str:
