@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
@@ -107,6 +107,9 @@ def line(sweep: "Sweep", of: str, x: str) -> Figure:
     _line(axes, done.groupby(x)[of], "", COLORS[0], "o")
     if done[x].min() > 0 and done[x].max() >= 10 * done[x].min():
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:,.10g}")
+        axes.xaxis.set_minor_locator(NullLocator())
     _finish(axes, of)
     return figure
 
