@@ -2,10 +2,12 @@
 
     python scripts/dev/notebooks.py
     python scripts/dev/notebooks.py laboratorio
+    python scripts/dev/notebooks.py --texts
     python scripts/dev/notebooks.py --short
 
-A source is in jupytext's percent format. Each notebook is executed in an empty folder, so that everything is trained;
-with --short, for a moment each, and nothing is written.
+A source is in jupytext's percent format. Each notebook is executed in an empty folder, so that everything is trained.
+With --texts, only cells of text are written anew, and those of code keep their outputs; with --short, everything is
+executed with few optimizer steps, and nothing is written.
 """
 
 import os
@@ -93,22 +95,42 @@ def without_widgets(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return kept
 
 
+def keep_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
+    """Give the cells of code the outputs that are stored.
+
+    Raises:
+        Problem: the code is another than that which was executed.
+    """
+    old = [cell for cell in stored.cells if cell.cell_type == "code"]
+    new = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if [cell.source for cell in old] != [cell.source for cell in new]:
+        raise Problem("--texts: the code has changed; execute it, without --texts")
+    for cell, executed in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    notebook.metadata = stored.metadata
+
+
 def main() -> None:
     """Parse the command line, and make the notebooks that it names."""
     parser = Parser.of(__doc__)
     parser.add_argument("names", nargs="*", type=one_of(NAMES), default=NAMES, help="of the notebooks (both)")
-    parser.add_argument("--short", action="store_true", help="take two optimizer steps a run, and write nothing")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--short", action="store_true", help="take two optimizer steps a run, and write nothing")
+    how.add_argument("--texts", action="store_true", help="execute nothing: the cells of code keep their outputs")
     arguments = parser.parse_args()
     for name in arguments.names:
-        notebook = read(FOLDER / f"{name}.py")
+        notebook, target = read(FOLDER / f"{name}.py"), FOLDER / f"{name}.ipynb"
         start = time.perf_counter()
         try:
-            execute(notebook, arguments.short)
+            if arguments.texts:
+                keep_outputs(notebook, nbformat.read(target, as_version=4))
+            else:
+                execute(notebook, arguments.short)
         except CellExecutionError as error:
             raise Problem(f"{name}: {error}") from error
-        print(f"{name}: {time.perf_counter() - start:.0f} s")
         if not arguments.short:
-            nbformat.write(notebook, FOLDER / f"{name}.ipynb")
+            nbformat.write(notebook, target)
+        print(f"{name}: {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":
