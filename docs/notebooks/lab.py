@@ -41,7 +41,7 @@ import pandas as pd
 
 import mnist_mlp as lab
 
-pd.options.display.precision = 4
+pd.options.display.float_format = "{:.4f}".format
 
 # %% [markdown]
 # ## Before you begin

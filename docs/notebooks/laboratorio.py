@@ -43,7 +43,7 @@ import pandas as pd
 
 import mnist_mlp as lab
 
-pd.options.display.precision = 4
+pd.options.display.float_format = "{:.4f}".format
 
 # %% [markdown]
 # ## Antes de empezar

@@ -73,14 +73,14 @@ def curves(sweep: "Sweep", of: str) -> Figure:
 
 
 def means(sweep: "Sweep", of: str) -> Figure:
-    """Draw each configuration's mean with its interval, and each completed run."""
+    """Draw each configuration's mean with its interval, and beside it each completed run."""
     values = {label: list(own.values()) for label, own in sweep.values(of).items() if own}
     _some(of, [value for own in values.values() for value in own])
     figure, axes = _axes(of)
     for place, own in enumerate(values.values()):
         summary = summarize(own)
         half = [[summary.high - summary.mean]] * 2 if summary.n > 1 else None
-        axes.plot([place] * len(own), own, "o", color=COLORS[1], alpha=0.3, markersize=4, zorder=1)
+        axes.plot([place + 0.08] * len(own), own, "o", color=COLORS[1], alpha=0.3, markersize=4, zorder=1)
         axes.errorbar([place], [summary.mean], yerr=half, fmt="o", color=COLORS[0], capsize=4, zorder=2)
     slanted = len(values) > 4 or max(map(len, values)) > 16
     axes.set_xticks(
