@@ -11,13 +11,14 @@
 #
 # Una red neuronal lee dígitos escritos a mano. En diez ejercicios cambiarás una sola cosa cada vez (el ancho, la
 # profundidad, las activaciones, el tamaño de lote, la tasa de aprendizaje) y verás qué le ocurre a la exactitud y al
-# tiempo. Los ejercicios son los de un laboratorio anterior, un cuaderno de TensorFlow al que aquí llamamos *el
+# tiempo. Los ejercicios son los de una práctica anterior, un cuaderno de TensorFlow al que aquí llamamos *el
 # original*. El original entrenó cada red una sola vez; tú la entrenarás con varias semillas, y así podrás comprobar
 # cuáles de sus respuestas se sostienen. Un undécimo ejercicio trata de la validación del propio original.
 #
-# Ejecuta las celdas de arriba abajo. Tal como está, el cuaderno tarda TIME_ES. Las ejecuciones terminadas se guardan
-# en la carpeta `runs`, junto al cuaderno, y no se repiten: puedes detenerlo cuando quieras (■) y volver a ejecutar la
-# misma celda más tarde para continuar.
+# Ejecuta las celdas de arriba abajo. Tal como está, el cuaderno tarda unos cinco minutos en dos núcleos que no tengan
+# otra cosa que hacer, y el triple sin compilador de C++. Las ejecuciones terminadas se guardan en la carpeta `runs`,
+# junto al cuaderno, y no se repiten: puedes detenerlo cuando quieras (■) y volver a ejecutar la misma celda más tarde
+# para continuar.
 #
 # La primera celda instala el laboratorio si hace falta. Si este cuaderno está en una copia del repositorio, no hay
 # que rellenar nada; en otro sitio, como Colab, `ADDRESS` es la dirección del repositorio, que te dará tu profesor o
@@ -33,7 +34,7 @@ ADDRESS = ""  # por ejemplo, "git+https://github.com/OWNER/NAME"
 checkout = Path("../../pyproject.toml").is_file()
 if find_spec("mnist_mlp") is None:
     assert checkout or ADDRESS  # fuera de una copia del repositorio, rellena ADDRESS
-    wanted = "--editable ../..[report]" if checkout else f"'mnist-mlp[report] @ {ADDRESS}'"
+    wanted = '--editable "../..[report]"' if checkout else f'"mnist-mlp[report] @ {ADDRESS}"'
     get_ipython().run_line_magic("pip", f"install --quiet ipywidgets {wanted}")
     site.addsitedir(sysconfig.get_path("purelib"))
 
@@ -242,8 +243,8 @@ q02.compare()
 # > un 50 % más.
 
 # %% [markdown]
-# **Para pensar:** el original compara una ejecución con una ejecución. ¿Cuánto distan entre sí tus tres ejecuciones
-# de una misma red, y cuánto distan las dos redes? La tercera capa añade 40 200 parámetros a los 199 210: ¿crece el
+# **Para pensar:** el original compara una sola ejecución con otra. ¿Cuánto distan entre sí tus tres ejecuciones de
+# una misma red, y cuánto distan las dos redes? La tercera capa añade 40 200 parámetros a los 199 210: ¿crece el
 # tiempo en la misma proporción?
 #
 # **Tu respuesta:** …
@@ -425,8 +426,8 @@ q06.compare()
 # > hasta entonces.
 
 # %% [markdown]
-# **Para pensar:** ¿cuántos pasos del optimizador da cada una de las dos redes (mira `q06.table()`)? La red del lote
-# grande, ¿ha terminado de aprender al cabo de cinco épocas? Para comparar dos tamaños de lote en igualdad de
+# **Para pensar:** ¿cuántos pasos del optimizador da cada una de las dos redes (mira `q06.table()`)? La red con el
+# lote grande, ¿ha terminado de aprender al cabo de cinco épocas? Para comparar dos tamaños de lote en igualdad de
 # condiciones, ¿qué mantendrías fijo: las épocas, los pasos o el tiempo?
 #
 # **Tu respuesta:** …
@@ -564,7 +565,7 @@ q09.compare()
 # %% [markdown]
 # **Para pensar:** ¿qué exactitud tiene una red que a todas las imágenes les asigna el mismo dígito? La respuesta del
 # original se refiere a otra tasa de aprendizaje que la del ejercicio: ¿qué habría respondido con la correcta? ¿Están
-# igual de juntas las semillas con 0,02 que con 0,2?
+# las semillas igual de próximas entre sí con 0,02 que con 0,2?
 #
 # **Tu respuesta:** …
 
@@ -623,8 +624,8 @@ q10.compare()
 # mayoría de sus otras redes pasa lo mismo. En teoría no se entrena con ninguno de los dos conjuntos: la validación no
 # debería ser más fácil.
 #
-# `data=notebook` reparte las imágenes como el original; lo normal aquí, `data=mnist`, las reparte una vez y para
-# siempre. Estas son la misma red y las mismas semillas con ambos repartos:
+# `data=notebook` divide las imágenes como el original; lo normal aquí, `data=mnist`, las divide de una vez por todas.
+# Estas son la misma red y las mismas semillas con ambas particiones:
 
 # %%
 leak = lab.sweep(data=["mnist", "notebook"], seed=range(3), show=False)
@@ -649,7 +650,7 @@ leak.compare(of="test_accuracy")
 # ```
 #
 # La celda siguiente contiene los números de las imágenes de validación y los de las que se usan para entrenar en la
-# primera época, con el reparto del original.
+# primera época, con la partición del original.
 
 # %%
 split = lab.MNISTDataModule(protocol="notebook").protocol
@@ -663,6 +664,8 @@ len(validation), len(training)
 # la culpa, y cómo la arreglarías? ¿De qué cifras del original te puedes fiar todavía, y cuáles de sus diez respuestas
 # retirarías?
 #
+# Según el veredicto, con tres semillas también difieren las exactitudes en test. ¿Qué dice con diez, y por qué?
+#
 # **Tu respuesta:** …
 #
 # Cuando tengas una respuesta, compárala con la página sobre [los dos protocolos](../protocols.md) (en inglés).
@@ -672,10 +675,10 @@ len(validation), len(training)
 # %% [markdown]
 # ## Un experimento propio
 #
-# Plantea una pregunta tuya, escribe qué esperas que ocurra y solo entonces entrena. Cualquier ajuste se puede cambiar
-# y barrer: una lista tiene un valor por red, y `seed=range(3)` repite cada una. `lab.sweep(...)` admite lo mismo que
-# la línea de comandos: mira [los barridos](../sweeps.md) (en inglés) o `python train.py --help`. Un ejemplo: ¿vale lo
-# mismo el ancho en una red pequeña?
+# Plantea tu propia pregunta, escribe qué esperas que ocurra y solo entonces entrena. Cualquier ajuste se puede
+# cambiar y barrer: una lista tiene un valor por red, y `seed=range(3)` repite cada una. `lab.sweep(...)` admite lo
+# mismo que la línea de comandos: mira [los barridos](../sweeps.md) (en inglés) o `python train.py --help`. Un
+# ejemplo: ¿se nota igual el ancho en una red pequeña?
 
 # %%
 own = lab.sweep(width=[25, 100, 400], seed=range(3), show=False)
