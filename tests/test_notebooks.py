@@ -69,7 +69,7 @@ def test_the_notebooks_differ_in_their_texts_and_comments_alone() -> None:
     assert [cell.cell_type for cell in english] == [cell.cell_type for cell in spanish]
     for one, other in zip(english, spanish, strict=True):
         if one.cell_type == "code":
-            assert ast.dump(ast.parse(one.source)) == ast.dump(ast.parse(other.source))
+            assert ast.dump(ast.parse(one.source)) == ast.dump(ast.parse(other.source.replace('"es"', '"en"')))
         else:
             marks = re.compile(r"^#+ |^\||^- |^\d\.|`[a-z]\w*\.\w+\(.*?\)`|`\w+=.*?`|\]\(.*?\)", re.MULTILINE)
             assert marks.findall(one.source) == marks.findall(other.source)

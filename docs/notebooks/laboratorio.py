@@ -39,11 +39,14 @@ if find_spec("mnist_mlp") is None:
     site.addsitedir(sysconfig.get_path("purelib"))
 
 # %%
+import os
+
 import matplotlib.pyplot as plt
 import pandas as pd
 
 import mnist_mlp as lab
 
+os.environ["LANGUAGE"] = "es"  # los mensajes y las figuras
 pd.options.display.float_format = "{:.4f}".format
 
 # %% [markdown]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.tables import EPOCH
-from mnist_mlp.language import N_, _
+from mnist_mlp.language import N_, _, localized
 from mnist_mlp.report.figures import COLORS, MARKERS, fit_accuracy
 from mnist_mlp.statistics import summarize
 
@@ -24,6 +24,7 @@ NAMES = {
     "steps": N_("optimizer steps"),
     "lr": N_("learning rate"),
     "batch": N_("batch size"),
+    "parameters": N_("parameters"),
     "test_accuracy": N_("test accuracy"),
     "test_loss": N_("test loss"),
     "val_accuracy": N_("validation accuracy"),
@@ -108,7 +109,7 @@ def line(sweep: "Sweep", of: str, x: str) -> Figure:
     if done[x].min() > 0 and done[x].max() >= 10 * done[x].min():
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:,.10g}")
+        axes.xaxis.set_major_formatter(lambda value, place: localized(f"{value:,.10g}"))
         axes.xaxis.set_minor_locator(NullLocator())
     _finish(axes, of)
     return figure
@@ -126,6 +127,7 @@ def _axes(of: str) -> tuple[Figure, Axes]:
     figure = Shown(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)
+    axes.yaxis.set_major_formatter(lambda value, place: localized(f"{value:g}"))
     axes.set_ylabel(_(NAMES.get(of, of.replace("_", " "))))
     return figure, axes
 
@@ -142,7 +144,7 @@ def _finish(axes: Axes, of: str) -> None:
         axes.set_yscale("linear")
         axes.set_ylabel(_("{name}, %").format(name=named))
         axes.set_ylim(max(0, low - 0.05 * (high - low)), min(1, high + 0.05 * (high - low)))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        axes.yaxis.set_major_formatter(lambda value, place: localized(f"{100 * value:g}"))
 
 
 def _some(of: str, values: list[float]) -> None:
