@@ -134,17 +134,19 @@ class MNISTClassifier(lightning.LightningModule):
         optimizer = self.trainer.optimizers[0]
         (optimizer.param_groups[0]["lr"],) = self.rates(optimizer, 1)
 
-    def training_step(self, batch: Any) -> Outputs:
+    def training_step(self, batch: Any, batch_idx: int) -> Outputs:
         """Return the loss of which the mean over the processes is the mean over the whole batch's samples.
 
         Args:
-            batch: a `Batch`.
+            batch: a `Batch`, this process's share.
+            batch_idx: its place in the epoch.
         """
+        batches: Any = self.trainer.train_dataloader
+        share = self.trainer.world_size / batches.size_of(batch_idx)
         loss_sum, correct = self.score(batch.images, batch.labels, self.label_smoothing)
         self.training_totals.add(loss_sum.detach(), correct, len(batch.labels))
-        loss = loss_sum * (self.trainer.world_size / batch.size)
-        accuracy = correct * (self.trainer.world_size / batch.size)
-        return {"loss": loss, "losses": loss.detach().unsqueeze(0), "accuracies": accuracy.unsqueeze(0)}
+        loss = loss_sum * share
+        return {"loss": loss, "losses": loss.detach().unsqueeze(0), "accuracies": (correct * share).unsqueeze(0)}
 
     def score(
         self, images: Float[Tensor, "samples 784"], labels: Int64[Tensor, " samples"], label_smoothing: float = 0.0

@@ -40,12 +40,10 @@ class Batch(NamedTuple):
     Attributes:
         images: float32 in [0, 1].
         labels: the digits.
-        size: the samples of one optimizer step over all processes, of which this one has its share.
     """
 
     images: Float[Tensor, "samples 784"]
     labels: Int64[Tensor, " samples"]
-    size: int
 
 
 class Chunk(NamedTuple):
@@ -158,62 +156,85 @@ class Batches:
         self.rank = rank
         self.processes = processes
 
-    @property
-    def steps(self) -> int:
-        """The number of optimizer steps."""
-        return math.ceil(len(self.rows) / self.size)
-
-    @property
-    def samples(self) -> int:
-        """The number of samples, over all processes."""
-        return len(self.rows)
-
     def __len__(self) -> int:
-        return self.steps
+        return math.ceil(len(self.rows) / self.size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = torch.as_tensor(self.rows, device=self.records.images.device)
         for batch in torch.split(rows, self.size):
             share = batch[self.rank :: self.processes]
             images = self.records.images.index_select(0, share).float().div_(255)
-            yield Batch(images, self.records.labels.index_select(0, share), len(batch))
+            yield Batch(images, self.records.labels.index_select(0, share))
+
+    def chunks(self, steps: int) -> Iterator[Chunk]:
+        """Yield the same batches, several at a time and still as bytes.
+
+        Args:
+            steps: the optimizer steps of a chunk; the last chunk has the remaining ones.
+        """
+        rows = torch.as_tensor(self.rows, device=self.records.images.device)
+        samples = steps * self.size
+        for number, chunk in enumerate(torch.split(rows, samples)):
+            yield Chunk(self.records, chunk, self.size, number * samples)
 
 
-class Chunks:
-    """The same batches, several at a time and still as bytes.
+class Images:
+    """The images of batches without their labels, which `LightningModule.predict_step` gives to `forward`.
 
     Args:
-        batches: of a single process.
-        steps: the optimizer steps of a chunk; the last chunk has the remaining ones.
+        batches: of images and labels.
     """
 
-    def __init__(self, batches: Batches, steps: int) -> None:
+    def __init__(self, batches: Batches) -> None:
         self.batches = batches
-        self.steps_of_a_chunk = steps
 
-    @property
-    def steps(self) -> int:
-        """The number of optimizer steps."""
-        return self.batches.steps
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Float[Tensor, "samples 784"]]:
+        for batch in self.batches:
+            yield batch.images
+
+
+class TrainingBatches:
+    """The training batches, which serve Lightning as a data loader: each pass has the order of the epoch it is in.
+
+    Args:
+        data: whose training images these are.
+    """
+
+    def __init__(self, data: "MNISTDataModule") -> None:
+        self.data = data
 
     @property
     def samples(self) -> int:
-        """The number of samples."""
-        return self.batches.samples
+        """The number of samples of an epoch, over all processes."""
+        steps = self.data.steps_per_epoch
+        return TRAINING if steps is None else min(TRAINING, steps * self.data.batch)
+
+    @property
+    def steps(self) -> int:
+        """The number of optimizer steps of an epoch."""
+        return math.ceil(self.samples / self.data.batch)
+
+    def size_of(self, step: int) -> int:
+        """Return the samples of an optimizer step, the first being 0, over all processes."""
+        return min(self.data.batch, self.samples - step * self.data.batch)
 
     def __len__(self) -> int:
-        return math.ceil(self.steps / self.steps_of_a_chunk)
+        return math.ceil(self.steps / (self.data.steps_per_execution or 1))
 
-    def __iter__(self) -> Iterator[Chunk]:
-        records, size = self.batches.records, self.batches.size
-        rows = torch.as_tensor(self.batches.rows, device=records.images.device)
-        samples = self.steps_of_a_chunk * size
-        for number, chunk in enumerate(torch.split(rows, samples)):
-            yield Chunk(records, chunk, size, number * samples)
+    def __iter__(self) -> Iterator[Batch | Chunk]:
+        batches = self.data.training_batches(self.data.next_epoch())
+        steps = self.data.steps_per_execution
+        yield from batches if steps is None else batches.chunks(steps)
 
 
 class MNISTDataModule(lightning.LightningDataModule):
     """MNIST as 54,000 training, 6,000 validation and 10,000 test images, in memory on the training device.
+
+    It serves any LightningModule: its batches are pairs of images (float32 in [0, 1], samples × 784) and labels.
+    Without a trainer, call `prepare_data()` and `setup()` first.
 
     Args:
         protocol: a name of `PROTOCOLS`.
@@ -248,21 +269,32 @@ class MNISTDataModule(lightning.LightningDataModule):
         self.steps_per_execution = steps_per_execution
         self.training_records: mnist.Records | None = None
         self.test_records: mnist.Records | None = None
+        self._passes = 0
 
     def prepare_data(self) -> None:
         """Unpack and verify the files."""
         mnist.prepare(self.directory)
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the records of a stage ("fit", "validate" or "test"; None is all) onto the training device."""
-        if stage != "test" and self.training_records is None:
+        """Load a stage's records ("fit", "validate", "test" or "predict"; None is all) onto the training device."""
+        if stage in ("fit", "validate", None) and self.training_records is None:
             self.training_records = self._on_device(mnist.load(self.directory, train=True))
-        if stage in ("test", None) and self.test_records is None:
+        if stage in ("test", "predict", None) and self.test_records is None:
             self.test_records = self._on_device(mnist.load(self.directory, train=False))
 
     def _on_device(self, records: mnist.Records) -> mnist.Records:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         return mnist.Records(records.images.to(device), records.labels.to(device))
+
+    def next_epoch(self) -> int:
+        """Return the epoch of the next pass over the training images, the first being 0.
+
+        It is the trainer's, or always 0 if the trainer is to overfit some batches; without a trainer, passes count.
+        """
+        if self.trainer is None:
+            self._passes += 1
+            return self._passes - 1
+        return 0 if self.trainer.overfit_batches else self.trainer.current_epoch  # type: ignore[attr-defined] # Lightning sets it
 
     def training_batches(self, epoch: int) -> Batches:
         """Return the training batches of an epoch, the first being 0."""
@@ -281,11 +313,9 @@ class MNISTDataModule(lightning.LightningDataModule):
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return Batches(records, rows, size, rank, processes)
 
-    def train_dataloader(self) -> Batches | Chunks:
-        """Return the training batches of the trainer's epoch, or always the same if it is to overfit some."""
-        same = self.trainer is None or self.trainer.overfit_batches  # type: ignore[attr-defined] # Lightning sets it
-        batches = self.training_batches(0 if same or self.trainer is None else self.trainer.current_epoch)
-        return batches if self.steps_per_execution is None else Chunks(batches, self.steps_per_execution)
+    def train_dataloader(self) -> TrainingBatches:
+        """Return the training batches."""
+        return TrainingBatches(self)
 
     def val_dataloader(self) -> Batches:
         """Return the validation images as one batch, unless the trainer limits the batches."""
@@ -299,3 +329,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         rows = np.arange(len(self.test_records.labels))
         whole = self.trainer is None or self.trainer.limit_test_batches == 1.0
         return self._batches(self.test_records, rows, len(rows) if whole else self.batch)
+
+    def predict_dataloader(self) -> "Images":
+        """Return the test images."""
+        return Images(self.test_dataloader())

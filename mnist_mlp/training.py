@@ -256,7 +256,6 @@ def _trainer(config: Config, run: Run, chosen: list[Logger], callbacks: list[Cal
         "enable_model_summary": False,
         "log_every_n_steps": 1,
         "num_sanity_val_steps": 0,
-        "reload_dataloaders_every_n_epochs": 1,  # each epoch has an order of its own
         "use_distributed_sampler": False,  # the data module gives each process its share
     }
     given = {name: value for name, value in config.trainer.items() if name not in ("threads", "steps_per_execution")}

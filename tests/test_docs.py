@@ -153,6 +153,16 @@ def test_every_command_for_trained_networks_runs(
     assert status_of(verbs.main) == 0
 
 
+PROGRAMS = [text for _, language, text in FENCE.findall(PAGES["docs/extending.md"]) if language == "python"]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_programs_of_the_page_on_extending_run(program: str) -> None:
+    exec(program, {"__name__": "program"})
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_what_has_brackets_is_quoted_for_the_shell(page: str) -> None:
     inline = re.findall(r"`((?:pip |python |[\w.]+=|'\w+).*?)`", FENCE.sub("", PAGES[page]))

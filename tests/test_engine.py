@@ -153,8 +153,8 @@ def test_the_mean_of_an_epoch_is_exact_with_a_smaller_last_batch(
 
 
 def _spied(step: Callable[..., Any], collected: list[torch.Tensor]) -> Callable[..., Any]:
-    def spy(self: Any, batch: Any) -> Any:
-        outputs = step(self, batch)
+    def spy(self: Any, batch: Any, batch_idx: int) -> Any:
+        outputs = step(self, batch, batch_idx)
         collected.append(outputs["losses"])
         return outputs
 

@@ -105,13 +105,13 @@ def follow_keras(optimizer: dict[str, Any], activation: str, batch: int, steps: 
     trainer.fit(model, data)
 
     losses, correct = [], 0
-    for step, (images, labels, size) in enumerate(data.training_batches(0), start=1):
+    for step, (images, labels) in enumerate(data.training_batches(0), start=1):
         if "betas" in optimizer:  # torch adds eps after the correction of the second moment's bias, Keras before it
             keras_optimizer.epsilon = optimizer["eps"] * math.sqrt(1 - optimizer["betas"][1] ** step)
         reference.reset_metrics()
         loss, accuracy = reference.train_on_batch(images.double().numpy(), labels.numpy())
         losses.append(float(loss))
-        correct += round(float(accuracy) * size)
+        correct += round(float(accuracy) * len(labels))
     np.testing.assert_allclose(seen.losses, losses, rtol=1e-5, atol=1e-5)
     samples = len(data.training_batches(0).rows)
     assert model.metrics["train"].accuracy == pytest.approx(correct / samples, abs=1e-9)

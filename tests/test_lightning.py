@@ -67,7 +67,6 @@ ARGUMENTS = {
     "overfit_batches=2": ("limited", "overfit_batches=2"),
     "plugins=null": COMPLETED,
     "profiler=simple": COMPLETED,
-    "reload_dataloaders_every_n_epochs=0": COMPLETED,
     "sync_batchnorm=true": COMPLETED,
     "use_distributed_sampler=true": COMPLETED,
     "val_check_interval=0.5": COMPLETED,
@@ -96,6 +95,7 @@ def test_an_argument_that_was_not_tried_is_refused_or_keeps_no_record() -> None:
     [
         (["+trainer.max_tim=3"], "lightning.Trainer has no such argument; did you mean max_time?"),
         (["+trainer.max_epochs=3"], "write epochs=10"),
+        (["+trainer.reload_dataloaders_every_n_epochs=0"], "each epoch has an order of its own"),
         (["trainer.max_steps=3"], "write +trainer.max_steps=3"),
         (["+trainer.max_steps=three"], "trainer.max_steps is a whole number of at least -1"),
         (["+trainer.barebones=true"], "barebones"),

@@ -133,7 +133,6 @@ LIGHTNING: dict[str, Valid | None] = {
     "overfit_batches": Numbers(0),
     "plugins": None,
     "profiler": None,
-    "reload_dataloaders_every_n_epochs": Numbers(0, integer=True),
     "sync_batchnorm": None,
     "use_distributed_sampler": None,
     "val_check_interval": None,
@@ -146,6 +145,7 @@ SET_ELSEWHERE = {
     "logger": N_("choose from the group, as in logger=csv"),
     "callbacks": N_("choose from the group, as in callbacks=full, or add one, as in +callbacks.NAME._target_=CLASS"),
     "default_root_dir": N_("write runs_dir=FOLDER"),
+    "reload_dataloaders_every_n_epochs": N_("each epoch has an order of its own without it"),
 }
 """The arguments of `lightning.Trainer` that other keys set."""
 

@@ -61,7 +61,6 @@ SUPPORTED = frozenset(
         "num_nodes",
         "num_sanity_val_steps",
         "profiler",
-        "reload_dataloaders_every_n_epochs",
         "sync_batchnorm",
         "use_distributed_sampler",
     }
@@ -124,7 +123,7 @@ class ChunkedClassifier(MNISTClassifier):
         return self.trainer.max_epochs * batches.steps
 
     @override
-    def training_step(self, batch: Any) -> Outputs:
+    def training_step(self, batch: Any, batch_idx: int) -> Outputs:
         """Take all optimizer steps of a `Chunk`."""
         optimizer = self.trainer.optimizers[0]
         rates = self.rates(optimizer, math.ceil(len(batch.rows) / batch.size))
