@@ -1,4 +1,4 @@
-"""The LightningModule: loss, metrics and optimizer around an MLP."""
+"""The LightningModule: loss, metrics and optimizer around a network."""
 
 from typing import Any, NamedTuple, TypedDict
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from mnist_mlp.config.targets import instantiate
 from mnist_mlp.data import Batch, Stream
-from mnist_mlp.mlp import MLP
+from mnist_mlp.networks import build
 from mnist_mlp.scheduler import Progress, Scheduler
 
 
@@ -57,14 +57,15 @@ class Totals:
 
 
 class MNISTClassifier(lightning.LightningModule):
-    """Trains an MLP by cross-entropy. A checkpoint of it holds plain values and loads with `weights_only=True`.
+    """Trains a network by cross-entropy. A checkpoint of it holds plain values and loads with `weights_only=True`.
 
     Args:
-        model: the parameters of `MLP`.
+        model: the parameters of `MLP`, or a network of the user's own as `networks.build` takes it.
         optimizer: a partial of an optimizer class in Hydra's form: `_target_`, `_partial_`, and its parameters.
         scheduler: a partial of a `Scheduler` in the same form; an empty one leaves the learning rate as it is.
         label_smoothing: the fraction of a training label spread over all digits (Szegedy et al. 2016).
         gradient_clip: the maximum norm of a step's gradient; None does not clip (Pascanu et al. 2013).
+        instance: the network itself, if `model` describes an instance.
     """
 
     training_totals: Totals
@@ -81,10 +82,11 @@ class MNISTClassifier(lightning.LightningModule):
         scheduler: dict[str, Any] | None = None,
         label_smoothing: float = 0.0,
         gradient_clip: float | None = None,
+        instance: torch.nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
-        self.network = MLP(**model)
+        self.save_hyperparameters(ignore=["instance"], logger=False)
+        self.network = build(model, instance)
         self.optimizer = optimizer
         self.scheduler: Scheduler | None = instantiate(scheduler) if scheduler else None
         self.label_smoothing = label_smoothing

@@ -114,6 +114,12 @@ class MLP(nn.Module):
         """Return the linear layers, from the pixels to the logits."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
+    def named_weights(self) -> dict[str, str]:
+        """Return the names of the parameters whose histograms are logged, with those that they are logged under."""
+        linear = self.linear_layers()
+        places = [place for place, layer in enumerate(self.layers) if layer in linear]
+        return {f"layers.{place}.weight": f"layer_{number}" for number, place in enumerate(places, start=1)}
+
     @override
     def forward(self, images: Float[Tensor, " batch *pixels"]) -> Float[Tensor, "batch 10"]:
         """Compute the logits of a batch of images, which may be flat (784) or not (28 × 28)."""

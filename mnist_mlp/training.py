@@ -4,6 +4,7 @@ import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
+from mnist_mlp import files, networks
 from mnist_mlp.callbacks import foreign, terminal
 from mnist_mlp.callbacks.averaging import Average
 from mnist_mlp.callbacks.history import Diverged, History, Stopped
@@ -22,6 +24,7 @@ from mnist_mlp.callbacks.lightning_internals import count_finished_epochs
 from mnist_mlp.callbacks.recorder import Recorder
 from mnist_mlp.callbacks.resuming import Resuming
 from mnist_mlp.classifier import MNISTClassifier
+from mnist_mlp.config.checks import smallest_batch
 from mnist_mlp.config.identity import further_arguments
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.targets import instantiate, problem_of, trusting
@@ -29,6 +32,7 @@ from mnist_mlp.config.valid import one_line
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.errors import Problem
 from mnist_mlp.fast import engine
+from mnist_mlp.images import PIXELS
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.language import _, ngettext, speaking
 from mnist_mlp.runs import checkpoint, ranks
@@ -41,13 +45,19 @@ from mnist_mlp.tracking import loggers
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) -> float:
+def train(
+    config: Config,
+    show: bool = True,
+    watchers: Sequence[Callback] = (),
+    network: torch.nn.Module | None = None,
+) -> float:
     """Train a configuration, or reuse its finished result, and return its last validation accuracy.
 
     Args:
         config: of the run, as `config.compose.compose_run` or `named` gives it.
         show: also on the standard output.
         watchers: callbacks in addition to the configuration's.
+        network: the instance that `config.network` describes, if it describes one. A copy of it is trained.
 
     Returns:
         A fraction; NaN if the run diverged before its first epoch ended.
@@ -60,25 +70,29 @@ def train(config: Config, show: bool = True, watchers: Sequence[Callback] = ()) 
     """
     if not config.chosen:
         raise Problem(_("train: a configuration without the options that were chosen; use mnist_mlp.train(config)"))
+    if ("_state_" in config.network) != (network is not None):
+        raise Problem(_("train: config.network must describe this network; see mnist_mlp.networks.described"))
     with speaking(config.language), trusting(config):
         if config.trainer.get("fast_dev_run"):
             with TemporaryDirectory() as folder:
-                return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers))
-        return _accuracy(_train_or_reuse(config, show, watchers))
+                return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers, network))
+        return _accuracy(_train_or_reuse(config, show, watchers, network))
 
 
-def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) -> Result:
+def _train_or_reuse(
+    config: Config, show: bool, watchers: Sequence[Callback], network: torch.nn.Module | None
+) -> Result:
     run = Run(config)
     if ranks.is_follower(config.trainer.get("num_nodes", 1)):
         with terminal.logging_to(None, show=False):
-            return _train(config, run, show=False, first_process=False)
+            return _train(config, run, show=False, first_process=False, network=network)
     waiting = _("waiting: another process is training {folder}")
     with ExitStack() as stack:
         open_log = stack.enter_context(terminal.logging_to(run, show))
         result = run.answer()
         if result is None:
             with isolated(config):
-                _check(config, run)
+                _check(config, run, network)
             stack.enter_context(run.locked(lambda: log.info(waiting.format(folder=run.folder))))
             result = run.answer()
         if result is None:
@@ -86,7 +100,9 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
                 stack.enter_context(run.replacing())
             run.begin()
             open_log()
-            result = _train(config, run, show, first_process=True, watchers=watchers)
+            if network is not None:
+                files.write(run.folder / networks.FILE, networks.packed(network))
+            result = _train(config, run, show, True, watchers, network)
             if result.finished:
                 for name in ("best.ckpt", "last.ckpt"):
                     with suppress(OSError, checkpoint.Damaged):  # what stays as it was serves as well
@@ -105,7 +121,7 @@ def _train_or_reuse(config: Config, show: bool, watchers: Sequence[Callback]) ->
     return result
 
 
-def _check(config: Config, run: Run) -> None:
+def _check(config: Config, run: Run, network: torch.nn.Module | None) -> None:
     # Makes every part once before the run's folder, or a run that overwrite=true replaces, is touched.
     callbacks = []
     for name, callback in config.callbacks.items():
@@ -134,8 +150,20 @@ def _check(config: Config, run: Run) -> None:
     with _naming("augmentation"):
         if config.augmentation and not callable(instantiate(config.augmentation)):
             raise TypeError(_("must be a callable that takes images and a seed; set augmentation._target_ to one"))
+    _check_network(config, network)
     _trainer(config, run, [], callbacks)
     MNISTDataModule(**asdict(config.data)).prepare_data()
+
+
+def _check_network(config: Config, network: torch.nn.Module | None) -> None:
+    if not config.network:
+        return
+    if network is not None and networks.state_of(network) != config.network["_state_"]:
+        raise Problem(_("train: config.network must describe this network; see mnist_mlp.networks.described"))
+    made = networks.build(config.network, deepcopy(network))
+    if smallest_batch(config) == 1:  # over which batch normalization may have no variance
+        with _naming(_("model: of a batch with a single sample")):
+            made.train()(torch.zeros(1, PIXELS, dtype=next(made.parameters()).dtype))
 
 
 @contextmanager
@@ -168,7 +196,14 @@ def _can_resume(run: Run) -> bool:
     return True
 
 
-def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: Sequence[Callback] = ()) -> Result:
+def _train(
+    config: Config,
+    run: Run,
+    show: bool,
+    first_process: bool,
+    watchers: Sequence[Callback] = (),
+    network: torch.nn.Module | None = None,
+) -> Result:
     history = History()
     with isolated(config, first_process):
         callbacks = callbacks_of(config)
@@ -178,7 +213,12 @@ def _train(config: Config, run: Run, show: bool, first_process: bool, watchers: 
         steps = engine.steps_per_execution(config, trainer, callbacks)
         classifier = MNISTClassifier if steps is None else engine.ChunkedClassifier
         model = classifier(
-            asdict(config.model), config.optimizer, config.scheduler, config.label_smoothing, config.gradient_clip
+            config.network or asdict(config.model),
+            config.optimizer,
+            config.scheduler,
+            config.label_smoothing,
+            config.gradient_clip,
+            deepcopy(network),
         )
         # First, as a checkpoint loaded into it, or an average of its weights, would otherwise be rounded.
         trainer.precision_plugin.convert_module(model)

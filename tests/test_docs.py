@@ -8,7 +8,7 @@ import sys
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -34,7 +34,7 @@ PAGES = {
     if not (name := path.relative_to(ROOT).as_posix()).startswith(GENERATED)
 }
 README, SPANISH = PAGES["README.md"], PAGES["README.es.md"]
-FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^( *)```(\w*)(?: file=\S+)?\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
 def commands(page: str) -> list[str]:
@@ -96,7 +96,7 @@ def test_the_pages_have_the_commands_that_are_tested() -> None:
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Work in a folder that has what the pages' commands name: images, and configuration files of one's own."""
     monkeypatch.chdir(tmp_path)
     digit = np.pad(np.full((20, 4), 255, np.uint8), ((4, 4), (12, 12)))
@@ -104,12 +104,18 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("drawings").mkdir()
     Image.fromarray(digit).save("drawings/one.png")
     np.save("digits.npy", digit[None])
-    (own,) = (text for _, language, text in FENCE.findall(PAGES["docs/extending.md"]) if language == "yaml")
-    path = Path(own.splitlines()[1].removeprefix("# "))
-    path.parent.mkdir(parents=True)
-    path.write_text(own, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    for own in (text for _, language, text in FENCE.findall(PAGES["docs/extending.md"]) if language == "yaml"):
+        path = Path(*re.findall(r"^# (\S+\.yaml)$", own, re.MULTILINE))
+        path.parent.mkdir(parents=True)
+        path.write_text(own, encoding="utf-8")
+    for name, text in re.findall(
+        r"^```python file=(\S+)\n(.*?)^```", PAGES["docs/extending.md"], re.DOTALL | re.MULTILINE
+    ):
+        Path(name).write_text(text, encoding="utf-8")
     Path("docs").symlink_to(ROOT / "docs")
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("my_package", None)  # of this folder
 
 
 @pytest.mark.usefixtures("files")

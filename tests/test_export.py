@@ -244,7 +244,9 @@ def test_without_onnxruntime_the_file_is_written_and_not_compared(
 def test_a_file_with_other_logits_is_not_kept(
     network: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: float
 ) -> None:
-    spoilt = export.FORMATS["torchscript"]._replace(compute=lambda _, images: network.model(images).detach() + wrong)
+    spoilt = export.FORMATS["torchscript"]._replace(
+        compute=lambda _, images, network_: network.model(images).detach() + wrong
+    )
     monkeypatch.setitem(export.FORMATS, "torchscript", spoilt)
     (tmp_path / "a.pt").write_text("precious", encoding="utf-8")
     with pytest.raises(Problem, match=r"a\.pt: not written, as its logits differ from the network's by "):

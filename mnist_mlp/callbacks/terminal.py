@@ -157,20 +157,25 @@ def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
 
 def heading(config: Config, device: str) -> Text:
     """Say in two lines what is trained, and how."""
-    sizes = "-".join(str(size) for size in (PIXELS, *config.model.hidden_sizes, DIGITS))
-    activation = config.model.activation
-    names = activation if isinstance(activation, str) else "-".join(activation)
     optimizer = f"{config.optimizer['_target_'].rsplit('.', 1)[-1]} lr {figure(config.optimizer['lr'], 'g')}"
     trained = ngettext(
         "{network}, {optimizer}, batch {batch}, {epochs} epoch",
         "{network}, {optimizer}, batch {batch}, {epochs} epochs",
         config.epochs,
-    ).format(
-        network=f"{sizes} {names}", optimizer=optimizer, batch=figure(config.data.batch, ","), epochs=config.epochs
-    )
+    ).format(network=network(config), optimizer=optimizer, batch=figure(config.data.batch, ","), epochs=config.epochs)
     how = _("{protocol}, seed {seed}, {device}")
     said = how.format(protocol=_(PROTOCOLS[config.data.protocol]), seed=config.seed, device=device)
     return Text.assemble((trained, "bold"), f"\n{said}")
+
+
+def network(config: Config) -> str:
+    """Describe a network by its layers, or one of the user's own by its class and parameters."""
+    if config.network:
+        given = [f"{name}={value}" for name, value in config.network.items() if not name.startswith("_")]
+        return f"{config.network['_target_']}({', '.join(given)})"
+    sizes = "-".join(str(size) for size in (PIXELS, *config.model.hidden_sizes, DIGITS))
+    activation = config.model.activation
+    return f"{sizes} {activation if isinstance(activation, str) else '-'.join(activation)}"
 
 
 def interruption(run: Run) -> str:

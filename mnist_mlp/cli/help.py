@@ -71,7 +71,8 @@ def of_group(group: str) -> str:
             values = "".join(line for line in lines if not line.startswith("#")).strip()
         else:
             composed = compose([f"{group}={option}"])
-            values = OmegaConf.to_yaml(OmegaConf.select(composed, group.replace("/", "."))).strip()
+            part = "network" if group == "model" and composed.network else group.replace("/", ".")
+            values = OmegaConf.to_yaml(OmegaConf.select(composed, part)).strip()
         heading = f"{group}={option}" + (f": {_(words[option])}" if option in words else "")
         parts.append(f"{heading}\n{indent(values, '    ')}" if values != "{}" else heading)
     return "\n\n".join(parts) + "\n"

@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_mlp.config.checks import describe, problems
 from mnist_mlp.config.hydra_internals import Hydra, hydra_of, split_sweep
 from mnist_mlp.config.identity import differences, label
-from mnist_mlp.config.schema import Config, keys
-from mnist_mlp.config.valid import nearest, one_line
+from mnist_mlp.config.schema import Config, ModelConfig, keys
+from mnist_mlp.config.sources import fingerprint
+from mnist_mlp.config.valid import formatted, nearest, one_line
 from mnist_mlp.errors import Problem
-from mnist_mlp.language import _
+from mnist_mlp.language import N_, _
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -45,6 +46,9 @@ PACKAGES = {
     "activation": "model",
 }
 """The groups whose files set keys outside the group, with the package that their first line names."""
+
+
+OF_OURS = N_("{setting}: a key of our multilayer perceptron, which a network of your own does not have; leave it out")
 
 
 if before_1_4 := hydra.__version__.startswith("1.3"):
@@ -64,21 +68,25 @@ def in_one_line() -> Iterator[None]:
         raise Problem(problem_of_composition(error)) from error
 
 
-def compose_run(overrides: list[str]) -> Config:
+def compose_run(overrides: list[str], network: dict[str, Any] | None = None) -> Config:
     """Compose, resolve and check the configuration of a run.
+
+    Args:
+        overrides: of the command line.
+        network: of the user's own, as `mnist_mlp.networks.described` describes it.
 
     Raises:
         Problem: it cannot be composed, or values are out of range.
     """
     composed = compose(overrides)
-    if found := problems(to_config(composed)):
+    if found := problems(to_config(composed, network)):
         raise Problem("\n".join(found))
-    return config_of_run(composed, composed.hydra)
+    return config_of_run(composed, composed.hydra, network)
 
 
-def config_of_run(composed: DictConfig, hydra_config: Any) -> Config:
+def config_of_run(composed: DictConfig, hydra_config: Any, network: dict[str, Any] | None = None) -> Config:
     """Resolve a job's configuration; name it by the label of its folder and record what was chosen from groups."""
-    config, choices = to_config(composed), hydra_config.runtime.choices
+    config, choices = to_config(composed, network), hydra_config.runtime.choices
     if (started := hydra_config.runtime.cwd) != os.getcwd():  # hydra.job.chdir=true has moved the job
         config.runs_dir = os.path.join(started, config.runs_dir)
         if config.data.dir is not None:
@@ -87,7 +95,8 @@ def config_of_run(composed: DictConfig, hydra_config: Any) -> Config:
     if differences(config, reference(None)).keys() <= {"protocol"}:
         question = "baseline"  # which all questions share
     config.name = label_of(config, choices)
-    config.chosen = {"model": choices["model"], "experiment": choices["experiment"] or "none", "question": question}
+    model = config.network["_target_"].rsplit(".", 1)[-1] if config.network else choices["model"]
+    config.chosen = {"model": model, "experiment": choices["experiment"] or "none", "question": question}
     return config
 
 
@@ -199,8 +208,12 @@ def compose(overrides: Iterable[str], run_mode: RunMode = RunMode.RUN) -> DictCo
         return loader().load_configuration("config", list(overrides), run_mode=run_mode, from_shell=False)
 
 
-def to_config(composed: DictConfig) -> Config:
+def to_config(composed: DictConfig, network: dict[str, Any] | None = None) -> Config:
     """Resolve a composed configuration into the schema's dataclasses.
+
+    Args:
+        composed: by Hydra.
+        network: of the user's own, as `mnist_mlp.networks.described` describes it.
 
     Raises:
         Problem: a value refers to a key that does not exist.
@@ -211,7 +224,42 @@ def to_config(composed: DictConfig) -> Config:
     with in_one_line():
         config = cast(Config, OmegaConf.to_object(composed))
     config.runs_dir = os.path.expanduser(config.runs_dir)
-    return config
+    if network is None and config.network:
+        network = config.network | {"_source_": fingerprint(target_of(config.network))}
+    return with_own_network(config, network) if network else config
+
+
+def target_of(network: dict[str, Any]) -> str:
+    """Return the name of the class of a network of the user's own, as it is in the composed configuration.
+
+    Raises:
+        Problem: there is none, or another key that begins with an underscore.
+    """
+    target = network.get("_target_")
+    if not isinstance(target, str):
+        raise Problem(_("model._target_ is the name of a class, as in my_package.Net"))
+    if unknown := [name for name in network if name.startswith("_") and name != "_target_"]:
+        raise Problem(_("{key}: there is no such key of a network").format(key=f"model.{unknown[0]}"))
+    return target
+
+
+def with_own_network(config: Config, network: dict[str, Any]) -> Config:
+    """Return a configuration with a network of the user's own in the place of the layers.
+
+    Args:
+        config: of which everything else stays.
+        network: the class and its parameters, as of `Config.network`.
+
+    Raises:
+        Problem: the configuration sets something of the layers.
+    """
+    usual = reference(None)
+    layers = (each.name for each in fields(ModelConfig))
+    of_layers = {f"model.{name}": (getattr(config.model, name), getattr(usual.model, name)) for name in layers}
+    for name, (value, ours) in {"width": (config.width, usual.width), **of_layers}.items():
+        if value not in (ours, []):
+            raise Problem(_(OF_OURS).format(setting=f"{name}={formatted(value)}"))
+    return replace(config, model=ModelConfig(hidden_sizes=[], activation=[], init="torch"), network=network)
 
 
 def jobs(overrides: list[str]) -> list[list[str]]:

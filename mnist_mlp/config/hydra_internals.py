@@ -24,15 +24,19 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-__all__ = ["Hydra", "file_of_option", "get_args_parser", "hydra_of", "options_of", "split_sweep"]
+__all__ = ["Hydra", "file_of_option", "get_args_parser", "hydra_of", "loads_own_network", "options_of", "split_sweep"]
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
     """Configuration files, of which the first line counts in those too that begin with a byte order mark.
+
+    A file of the group model that has a `_target_` sets `network`, not `model`.
 
     Hydra keeps this class instead of its own, as it was registered first under the same name.
     """
@@ -42,6 +46,14 @@ class FileConfigSource(file_config_source.FileConfigSource):
         result = super().load_config(config_path)
         text = (Path(self.path) / self._normalize_file_name(config_path)).read_text(encoding="utf-8-sig")
         result.header = self._get_header_dict(text)
+        config: Any = result.config
+        if config_path.startswith("model/") and "_target_" in config:
+            # A network of the user's own: the keys of ours are no parameters of its constructor, and have types.
+            result.header["package"] = "_global_"
+            defaults = {"defaults": config.pop("defaults")} if "defaults" in config else {}
+            result.config = OmegaConf.create(
+                {**defaults, "network": config, "model": {"hidden_sizes": [], "init": "glorot"}}
+            )
         return result
 
 
@@ -64,6 +76,9 @@ class Loader(ConfigLoaderImpl):
     ) -> DictConfig:
         """Compose a configuration; the caller may change it."""
         parsed = OverridesParser.create(self).parse_overrides(overrides)
+        if self.has_own_network(parsed):
+            overrides = [own_network(override) for override in parsed]
+            parsed = OverridesParser.create(self).parse_overrides(overrides)
         keys = [override for override in parsed if self.sets_key(override)]
         if not all(override in keys or self.chooses_option(override) for override in parsed):
             keys = []  # among all others, the order may count
@@ -84,6 +99,22 @@ class Loader(ConfigLoaderImpl):
                 job.override_dirname = name_of_folder(of_jobs, **job.config.override_dirname)
         return cast(DictConfig, composed)
 
+    def has_own_network(self, overrides: list[Override]) -> bool:
+        """Whether keys of model are among some overrides and are those of a network of the user's own."""
+        names = [override.key_or_group for override in overrides]
+        if "model._target_" in names:
+            return True
+        if not any(name.startswith("model.") for name in names):
+            return False
+        options = [
+            override for override in overrides if self.is_group(override) and override.type == OverrideType.CHANGE
+        ]
+        try:
+            composed = self.load_configuration("config", list(map(first_of, options)), RunMode.RUN)
+        except (HydraException, OmegaConfBaseException):
+            return False  # is reported elsewhere
+        return bool(composed.network)
+
     def sets_key(self, override: Override) -> bool:
         """Whether an override sets a key of a run's configuration to one value."""
         sets = override.type in (OverrideType.CHANGE, OverrideType.ADD, OverrideType.FORCE_ADD)
@@ -99,6 +130,21 @@ class Loader(ConfigLoaderImpl):
     def is_group(self, override: Override) -> bool:
         """Whether what an override names is a group of configuration files."""
         return bool(self.repository.group_exists(override.key_or_group))
+
+
+def own_network(override: Override) -> str:
+    """Return the text of an override, that of a key of model as a parameter of a network of the user's own."""
+    text = override.input_line or ""
+    if not override.key_or_group.startswith("model.") or override.is_delete():
+        return text
+    return f"++network.{text.lstrip('+').removeprefix('model.')}"
+
+
+def first_of(override: Override) -> str:
+    """Return the text of an override that chooses from a group, of several options the first."""
+    if not override.is_sweep_override():
+        return override.input_line or ""
+    return f"{override.key_or_group}={next(iter(override.sweep_string_iterator()), 'none')}"
 
 
 @contextmanager
@@ -118,6 +164,12 @@ def hydra_of(folder: Path, further: Path | None) -> Iterator[Hydra]:
         yield hydra
     finally:
         in_use.hydra, of_job.cfg = before
+
+
+def loads_own_network(overrides: list[Override]) -> bool:
+    """Whether the keys of model in some overrides are those of a network of the user's own."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    return bool(loader.has_own_network(overrides))
 
 
 def split_sweep(overrides: list[Override]) -> list[list[str]]:

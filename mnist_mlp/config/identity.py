@@ -74,7 +74,8 @@ OBSERVERS = frozenset(
 def what_counts(config: Config) -> dict[str, Any]:
     """Return everything in a configuration that can change a run's numbers, except the seed."""
     return {
-        "model": {
+        "model": config.network
+        or {
             "hidden_sizes": config.model.hidden_sizes,
             "activation": one_per_layer(config.model.activation, len(config.model.hidden_sizes)),
             "init": config.model.init,
@@ -148,8 +149,11 @@ def differences(config: Config, reference: Config) -> dict[str, str]:
 def _by_word(config: Config) -> dict[str, str]:
     counts = what_counts(config)
     optimizer = counts.pop("optimizer")
+    model = dict(counts.pop("model"))
+    if "_target_" in model:
+        model = {"model": model["_target_"].rsplit(".", 1)[-1], **{k: v for k, v in model.items() if k[0] != "_"}}
     words = {
-        **counts.pop("model"),
+        **model,
         "optimizer": optimizer.pop("_target_").rsplit(".", 1)[-1],
         **{parameter: value for parameter, value in optimizer.items() if parameter != "_partial_"},
         **counts.pop("data"),
@@ -163,7 +167,7 @@ def _by_word(config: Config) -> dict[str, str]:
     if callbacks := counts.pop("callbacks", []):
         words["callbacks"] = [callback["_target_"].rsplit(".", 1)[-1] for callback in callbacks]
     words |= counts
-    if len(set(words["activation"])) == 1:
+    if not config.network and len(set(words["activation"])) == 1:
         words["activation"] = words["activation"][0]
     return {
         word: "-".join(str(element) for element in value) if isinstance(value, list) else str(value)

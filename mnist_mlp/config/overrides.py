@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_mlp.config import synonyms
 from mnist_mlp.config.checks import describe, problem_of_trainer, problems
-from mnist_mlp.config.compose import CONF, compose, loader, no_such_key, no_such_option, to_config
-from mnist_mlp.config.hydra_internals import options_of
+from mnist_mlp.config.compose import CONF, OF_OURS, compose, loader, no_such_key, no_such_option, to_config
+from mnist_mlp.config.hydra_internals import loads_own_network, options_of
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.valid import LIGHTNING, TRAINER, Numbers, formatted
 from mnist_mlp.errors import Problem, not_installed
@@ -80,6 +80,7 @@ def parse(text: str) -> tuple[Any, str | None]:
 def with_options(overrides: list[Override]) -> DictConfig:
     """Compose the chosen options of groups, the first of several, and the other keys if their values can be."""
     chosen, options, declared = [], [], dict(keys())
+    own_network = loads_own_network(overrides)
     for override in overrides:
         name, changes = override.key_or_group, override.type == OverrideType.CHANGE
         line = override.input_line or ""
@@ -88,7 +89,13 @@ def with_options(overrides: list[Override]) -> DictConfig:
             if problem_of_options(name, [option]) is None:
                 options.append(f"{name}={formatted(option)}")
                 chosen.append(options[-1])
-        elif (name in declared or not changes) and not override.is_sweep_override() and "${" not in line:
+        elif name == "model._target_" and (named := values_of(override)):
+            chosen.append(f"{name}={formatted(named[0])}")
+        elif (
+            (name in declared or not changes or (own_network and name.startswith("model.")))
+            and not override.is_sweep_override()
+            and "${" not in line
+        ):
             chosen.append(line)  # so that this is the composition of the job, too; ${...} may refer to nothing
     for some in (chosen, options):
         try:
@@ -119,7 +126,13 @@ def problem_of_override(override: Override, known: DictConfig) -> str | None:
     if override.is_delete():
         return None  # composing it shows whether it is right
     if options_of(name):
+        if known.network and name == "activation":
+            return _(OF_OURS).format(setting=override.input_line)
         return problem_of_options(name, values)
+    if known.network and name == "width":
+        return _(OF_OURS).format(setting=override.input_line)
+    if known.network and name.startswith("model."):  # a parameter of its constructor, which is checked with its class
+        return None
     *above, word = name.split(".")
     parent = ".".join(above)
     if override.is_add() or override.is_force_add():

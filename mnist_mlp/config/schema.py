@@ -9,7 +9,7 @@ from omegaconf import MISSING
 
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.config.valid import BATCH, PART, SEED, UNITS, Names, Numbers, Valid
-from mnist_mlp.language import LANGUAGES
+from mnist_mlp.language import LANGUAGES, N_
 
 
 def key(help: str, valid: Valid | None = None, mirrors: str | None = None, default: Any = MISSING) -> Any:
@@ -64,6 +64,14 @@ class Config:
     language: str | None = key("en or es; null: that of the environment, as in LANG", Names(LANGUAGES), default=None)
     author: str | None = key("who trains, for the record; by default the variable MNIST_MLP_AUTHOR", default=None)
     model: ModelConfig = key("the layers")
+    network: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": N_("a network of your own, which model._target_ sets"), "valid": None, "mirrors": None},
+    )
+    """The class of a network in the place of `model`'s, under `_target_`, with the parameters of its constructor.
+
+    `_source_` is a hash of its source, and `_state_`, of an instance, one of its initial weights and attributes.
+    """
     optimizer: dict[str, Any] = key("a partial of a torch.optim class")
     scheduler: dict[str, Any] = key("learning rate schedule, a partial of a function of mnist_mlp.scheduler")
     label_smoothing: float = key("fraction of a label spread over all digits", PART, default=0.0)

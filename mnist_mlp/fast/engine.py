@@ -23,6 +23,7 @@ from mnist_mlp.fast.eager import Eager
 from mnist_mlp.fast.kernel import Kernel, Unavailable
 from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.language import N_, _
+from mnist_mlp.networks import OwnNetwork
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 WORK_OF_A_CHUNK = 20_000_000_000
 """Multiplications in a chunk unless the user sets its steps: about 0.15 s on two cores, short enough for the progress
 bar to move and for Ctrl-C to act, and long enough to hide Lightning's 2 ms around each training step."""
+
+
+SAMPLES_OF_A_CHUNK = 2_000
+"""Samples in a chunk of a network of the user's own, whose work is not known."""
 
 
 HOOKS_OF_A_STEP = (
@@ -91,6 +96,9 @@ class ChunkedClassifier(MNISTClassifier):
         """Choose how to take the steps, by the configuration and the machine alone."""
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it
         average = next((callback for callback in callbacks if isinstance(callback, Average)), None)
+        if isinstance(self.network, OwnNetwork):
+            log_dependence_on_threads(self.device)
+            return Eager(self, optimizer, average)
         try:
             if self.device.type == "cpu":
                 return Kernel(self, optimizer, average)
@@ -104,7 +112,7 @@ class ChunkedClassifier(MNISTClassifier):
 
     def _check_supported(self, average: Average | None) -> None:
         supported = ("Linear", *ACTIVATIONS.values())
-        other_layers = {type(layer).__name__ for layer in self.network.layers}.difference(supported)
+        other_layers = {type(layer).__name__ for layer in self.network.layers.children()}.difference(supported)
         unsupported = {
             **dict.fromkeys(sorted(other_layers), True),
             N_("label smoothing"): self.label_smoothing,
@@ -190,6 +198,8 @@ def steps_per_execution(config: Config, trainer: lightning.Trainer, callbacks: l
         return None
     if wanted != "auto":
         return int(wanted)
+    if config.network:
+        return max(1, SAMPLES_OF_A_CHUNK // config.data.batch)
     sizes = [PIXELS, *config.model.hidden_sizes, DIGITS]
     parameters = sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
     return max(1, WORK_OF_A_CHUNK // kernel.work(parameters, config.data.batch))

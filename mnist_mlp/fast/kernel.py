@@ -134,7 +134,8 @@ class Kernel:
     title = "compiled kernel"
 
     def __init__(self, classifier: MNISTClassifier, optimizer: Optimizer, average: Average | None = None) -> None:
-        model = classifier.hparams["model"]
+        model, network = classifier.hparams["model"], classifier.network
+        assert isinstance(network, MLP)
         normalization = model.get("normalization", "none")
         if normalization == "batch" and average:
             raise Unavailable(_("batch normalization with weight averaging: not supported by the compiled kernel"))
@@ -146,10 +147,10 @@ class Kernel:
         self.regularization = {name: model.get(name, 0.0) for name in ("dropout", "input_dropout", "noise")}
         self.regularization["label_smoothing"] = classifier.label_smoothing
         self.regularization["gradient_clip"] = classifier.gradient_clip or 0
-        layers = classifier.network.linear_layers()
-        self.parameters = parameters_of(classifier.network)
+        layers = network.linear_layers()
+        self.parameters = parameters_of(network)
         self.normalization = ("none", "batch", "layer").index(normalization)  # in the order of kernel.cpp
-        self.normalizations = normalizations_of(classifier.network)
+        self.normalizations = normalizations_of(network)
         self.sizes = torch.tensor([layers[0].in_features, *(layer.out_features for layer in layers)])
         places = [
             list(ACTIVATIONS).index(name) for name in one_per_layer(model.get("activation", "relu"), len(layers) - 1)

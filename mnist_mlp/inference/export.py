@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from mnist_mlp.inference.evaluation import data_module
 from mnist_mlp.inference.load import Trained
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.mlp import MLP
+from mnist_mlp.networks import OwnNetwork
 from mnist_mlp.runs import machine
 
 INPUT, OUTPUT = "images", "logits"
@@ -31,6 +33,7 @@ ROUNDING = 1e-4
 """The difference of two logits, relative to the largest, that the order of float32 sums explains, with a margin."""
 
 Logits = Float[Tensor, "batch 10"]
+Network = MLP | OwnNetwork
 
 
 class Format(NamedTuple):
@@ -40,14 +43,14 @@ class Format(NamedTuple):
         suffix: of the file's name.
         packages: required to write it; they are in the extra `export`.
         encode: makes the file's content from a network and its metadata.
-        compute: returns the logits of images (float32, batch × 784) by the network in a file.
+        compute: returns the logits of images (float32, batch × 784) by the network in a file, given that network.
         verified_by: the package that `compute` requires.
     """
 
     suffix: str
     packages: tuple[str, ...]
-    encode: Callable[[MLP, dict[str, str]], bytes]
-    compute: Callable[[Path, Tensor], Logits]
+    encode: Callable[[Network, dict[str, str]], bytes]
+    compute: Callable[[Path, Tensor, Network], Logits]
     verified_by: str
 
 
@@ -104,7 +107,7 @@ def export(trained: Trained, format: str, out: Path | None = None, overwrite: bo
     with files.saving(path) as partial:
         partial.write_bytes(encode(network, describe(trained)))
         if find_spec(verified_by):
-            difference = (compute(partial, batch.images) - expected).abs().max().item()
+            difference = (compute(partial, batch.images, network) - expected).abs().max().item()
             if not difference <= ROUNDING * max(1, expected.abs().max().item()):
                 said = _("{path}: not written, as its logits differ from the network's by {difference}")
                 raise Problem(said.format(path=path, difference=figure(difference, ".1e")))
@@ -129,7 +132,7 @@ def describe(trained: Trained) -> dict[str, str]:
     return texts
 
 
-def _to_onnx(network: MLP, texts: dict[str, str]) -> bytes:
+def _to_onnx(network: Network, texts: dict[str, str]) -> bytes:
     import onnx
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torch 2.9 warns of the operators of torchvision
@@ -152,7 +155,7 @@ def _to_onnx(network: MLP, texts: dict[str, str]) -> bytes:
     return model.SerializeToString()
 
 
-def _by_onnx(path: Path, images: Tensor) -> Logits:
+def _by_onnx(path: Path, images: Tensor, network: Network) -> Logits:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -170,7 +173,7 @@ def _torchscript() -> Iterator[Any]:
         yield torch.jit
 
 
-def _to_torchscript(network: MLP, texts: dict[str, str]) -> bytes:
+def _to_torchscript(network: Network, texts: dict[str, str]) -> bytes:
     saved, content = io.BytesIO(), io.BytesIO()
     with _torchscript() as jit:
         # Only the layers: tracing MLP.forward would include checks of shapes.
@@ -182,25 +185,33 @@ def _to_torchscript(network: MLP, texts: dict[str, str]) -> bytes:
     return content.getvalue()
 
 
-def _by_torchscript(path: Path, images: Tensor) -> Logits:
+def _by_torchscript(path: Path, images: Tensor, network: Network) -> Logits:
     with _torchscript() as jit:
         return jit.load(path, map_location="cpu")(images)
 
 
-def _to_safetensors(network: MLP, texts: dict[str, str]) -> bytes:
+def _to_safetensors(network: Network, texts: dict[str, str]) -> bytes:
     from safetensors.torch import save
 
-    return save(network.state_dict(), texts)
+    # A network of the user's own is saved under its own names, and a shared tensor under each of them.
+    tensors = (network.network if isinstance(network, OwnNetwork) else network).state_dict()
+    return save({name: tensor.clone() for name, tensor in tensors.items()}, texts)
 
 
 @torch.no_grad()
-def _by_safetensors(path: Path, images: Tensor) -> Logits:
+def _by_safetensors(path: Path, images: Tensor, network: Network) -> Logits:
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        network = MLP(**json.loads(file.metadata()["model"]))
-        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 # no mapping
-    return network.eval()(images)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # no mapping
+        model = json.loads(file.metadata()["model"])
+    if isinstance(network, OwnNetwork):
+        loaded: Network = deepcopy(network)
+        tensors = {f"network.{name}": tensor for name, tensor in tensors.items()}
+    else:
+        loaded = MLP(**model)
+    loaded.load_state_dict(tensors)
+    return loaded.eval()(images)
 
 
 FORMATS = {

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnist_mlp import networks
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import nearest
@@ -186,7 +187,12 @@ def _model(path: Path) -> MNISTClassifier:
         raise Problem(said.format(path=path)) from error
     try:
         parameters, weights = content["hyper_parameters"], content["state_dict"]
-        model = MNISTClassifier(parameters["model"], parameters["optimizer"])
+        described = parameters["model"]
+        kept = path.absolute().parent.parent / networks.FILE
+        instance = networks.instance_of(described, kept) if "_target_" in described else None
+        model = MNISTClassifier(described, parameters["optimizer"], instance=instance)
+    except Problem as problem:
+        raise Problem(f"{path}: {problem}") from problem
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         said = _("{path}: incompatible checkpoint: not made by this version of mnist-mlp")
         raise Problem(said.format(path=path)) from error

@@ -27,26 +27,38 @@ def train(*overrides: str | Config | DictConfig, show: bool = True, **keys: Any)
     Args:
         overrides: as on the command line, each a text: `"model=deep5"`; or, alone, a composed configuration.
         show: whether the run prints how it goes.
-        keys: plain keys and groups with their values: `batch=25`, `logger="none"`.
+        keys: plain keys and groups with their values: `batch=25`, `logger="none"`. `model` may also be a network of
+            your own: a class of torch.nn.Module, a functools.partial of one, or an instance, whose copy is trained.
 
     Raises:
-        Problem: an override is wrong, or the data, the device or a `_target_` cannot be used.
+        Problem: an override is wrong, or the data, the device, the network or a `_target_` cannot be used.
         KeyboardInterrupt: the same call resumes the run.
     """
     from mnist_mlp.interactive.run import TrainedRun
 
+    network = None if isinstance(keys.get("model"), str | None) else keys.pop("model")
     with _LOCK:
         with composing():
-            if overrides and isinstance(overrides[0], (Config, DictConfig)):
+            if network is None and overrides and isinstance(overrides[0], (Config, DictConfig)):
                 config = named(overrides[0])
             else:
-                launch = _checked([*_texts(overrides), *overrides_of(keys)])
+                launch = _checked([*_texts(overrides), *overrides_of(keys)], _described(network, show))
                 if launch.sweeps:
                     said = _("train: {number} runs, but it trains one; mnist_mlp.sweep trains several")
                     raise Problem(said.format(number=len(launch.configs)))
                 (config,) = launch.configs
-        training_function(show, library=True)(config, show)
+        instance = network if "_state_" in config.network else None
+        training_function(show, library=True)(config, show, network=instance)
     return TrainedRun(config)
+
+
+def _described(network: Any, show: bool) -> dict[str, Any] | None:
+    if network is None:
+        return None
+    training_function(show, library=True)  # imports torch
+    from mnist_mlp.networks import described
+
+    return described(network)
 
 
 def sweep(*overrides: str, show: bool = True, **keys: Any) -> "Sweep":
@@ -99,8 +111,8 @@ def _texts(overrides: tuple[Any, ...]) -> list[str]:
     return list(overrides)
 
 
-def _checked(overrides: list[str]) -> Launch:
-    launch = check(overrides)
+def _checked(overrides: list[str], network: dict[str, Any] | None = None) -> Launch:
+    launch = check(overrides, network)
     if launch.problems:
         raise Problem("\n".join(launch.problems))
     return launch

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -38,8 +38,13 @@ class Launch(NamedTuple):
     parallel: bool = False
 
 
-def check(overrides: Sequence[str]) -> Launch:
-    """Compose every job of a command line, and list all problems before anything is run or written."""
+def check(overrides: Sequence[str], network: dict[str, Any] | None = None) -> Launch:
+    """Compose every job of a command line, and list all problems before anything is run or written.
+
+    Args:
+        overrides: of the command line.
+        network: of the user's own, as `mnist_mlp.networks.described` describes it.
+    """
     wrong: list[str] = []
     sound: list[str] = []
     configs: list[Config] = []
@@ -57,9 +62,9 @@ def check(overrides: Sequence[str]) -> Launch:
             composed = compose(job)
             HydraConfig.instance().set_config(composed)  # for values that refer to it, as in ${hydra:job.name}
             sweeps = composed.hydra.mode == RunMode.MULTIRUN
-            config = to_config(composed)
+            config = to_config(composed, network)
             lines = problems(config)
-            named = None if wrong or lines else config_of_run(composed, composed.hydra)
+            named = None if wrong or lines else config_of_run(composed, composed.hydra, network)
             if named is None or sweeps or Run(named).answer() is None:
                 lines += problems_of_folders(config, composed, sweeps)
             lines += problems_of_devices(config, sweeps) + problems_of_loggers(config)

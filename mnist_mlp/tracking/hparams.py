@@ -67,10 +67,14 @@ def columns(config: Config) -> dict[str, str | float]:
     return {
         "question": config.chosen["question"],
         "model": config.chosen["model"],
-        "hidden_sizes": "-".join(str(size) for size in sizes),
+        "hidden_sizes": "-".join(str(size) for size in sizes) if not config.network else "none",
         "width": max(sizes, default=0),
         "depth": len(sizes),
-        "activation": activation if isinstance(activation, str) else "-".join(activation),
+        "activation": "none"
+        if config.network
+        else "-".join(activation)
+        if isinstance(activation, list)
+        else activation,
         "optimizer": config.optimizer["_target_"].rsplit(".", 1)[-1],
         "lr": float(config.optimizer["lr"]),
         "batch": config.data.batch,

@@ -35,10 +35,10 @@ def gradients(
     model: MNISTClassifier, images: Float[Tensor, "samples 784"], labels: Int64[Tensor, " samples"]
 ) -> dict[str, Tensor]:
     """Return the gradient of the mean loss with respect to each parameter of the network, by the parameter's name."""
-    parameters = dict(model.network.named_parameters())
+    parameters = {name: each for name, each in model.network.named_parameters() if each.requires_grad}
     with torch.enable_grad(), evaluating(model.network):
         loss = functional.cross_entropy(model.network(images), labels)
-        of_each = torch.autograd.grad(loss, list(parameters.values()))
+        of_each = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
     return dict(zip(parameters, of_each, strict=True))
 
 
@@ -49,14 +49,17 @@ def norm(gradients: dict[str, Tensor]) -> float:
 
 @torch.no_grad()
 def activations(model: MNISTClassifier, images: Float[Tensor, "samples 784"]) -> list[Float[Tensor, "samples units"]]:
-    """Return the output of each hidden layer's activation function, from the first layer on."""
-    outputs, values = [], images.flatten(1)
-    with evaluating(model.network):
-        for layer in model.network.layers:
-            values = layer(values)
-            if type(layer).__name__ in ACTIVATIONS.values():
-                outputs.append(values)
-    return outputs
+    """Return the output of each module that is an activation function, from the first layer on."""
+    outputs: list[Tensor] = []
+    modules = [each for each in model.network.modules() if type(each).__name__ in ACTIVATIONS.values()]
+    hooks = [each.register_forward_hook(lambda *of_call: outputs.append(of_call[-1])) for each in modules]
+    try:
+        with evaluating(model.network):
+            model.network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [output.flatten(1) for output in outputs]
 
 
 @contextmanager

@@ -67,8 +67,8 @@ class Snapshots(Callback):
                 writer = logger.experiment
                 if self.pictures or self.precision_recall:
                     self._log_test(writer, trainer, model, step, logits)
-                if self.pictures:
-                    first_layer = model.network.linear_layers()[0].weight.detach().float().cpu().numpy()
+                if self.pictures and (layers := model.network.linear_layers()):
+                    first_layer = layers[0].weight.detach().float().cpu().numpy()
                     _picture(writer, "weights/first_layer", drawings.weights(first_layer), step)
                 if self.histograms:
                     self._log_layers(writer, trainer, model, step)
@@ -101,12 +101,10 @@ class Snapshots(Callback):
         images, labels = probe.training_images(trainer, model)
         gradients = probe.gradients(model, images, labels)
         parameters = dict(model.network.named_parameters())
-        layers = {layer: number for number, layer in enumerate(model.network.linear_layers(), start=1)}
-        for name, module in model.network.named_modules():
-            if module in layers:
-                number = layers[module]
-                _histogram(writer, f"weights/layer_{number}", parameters[f"{name}.weight"].detach(), step)
-                _histogram(writer, f"gradients/layer_{number}", gradients[f"{name}.weight"], step)
+        for name, title in model.network.named_weights().items():
+            _histogram(writer, f"weights/{title}", parameters[name].detach(), step)
+            if name in gradients:
+                _histogram(writer, f"gradients/{title}", gradients[name], step)
         for number, values in enumerate(probe.activations(model, images), start=1):
             _histogram(writer, f"activations/layer_{number}", values, step)
 
