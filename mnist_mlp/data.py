@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 from enum import IntEnum
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import lightning
 import numpy as np
@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from mnist_mlp import mnist
+from mnist_mlp import datasets, mnist
 from mnist_mlp.augmentation import Deformation
 
 RECORDS = 60_000
-VALIDATION = 6_000
-TRAINING = RECORDS - VALIDATION
+PART = 10
+"""One record in so many validates."""
 BUFFER = 10_000
 
 
@@ -62,15 +62,16 @@ class Chunk(NamedTuple):
     before: int = 0
 
 
+@runtime_checkable
 class SplitAndShuffle(Protocol):
-    """A protocol: which of the 60,000 records validate, and which train in which order."""
+    """A protocol: which of the records validate, and which train in which order."""
 
     def validation(self) -> Rows:
-        """Return the 6,000 validation rows."""
+        """Return the validation rows, 6,000 of 60,000."""
         ...
 
     def training(self, seed: int, epoch: int) -> Rows:
-        """Return the 54,000 training rows of an epoch, in order; they depend on `seed` and `epoch` alone."""
+        """Return the training rows of an epoch, in order; they depend on `seed` and `epoch` alone."""
         ...
 
 
@@ -79,18 +80,19 @@ class Disjoint:
 
     Args:
         split_seed: determines the split.
+        records: their number.
     """
 
-    def __init__(self, split_seed: int) -> None:
-        rows = np.random.default_rng([Stream.SPLIT, split_seed]).permutation(RECORDS)
-        self._validation, self._training = rows[:VALIDATION], rows[VALIDATION:]
+    def __init__(self, split_seed: int, records: int = RECORDS) -> None:
+        rows = np.random.default_rng([Stream.SPLIT, split_seed]).permutation(records)
+        self._validation, self._training = rows[: records // PART], rows[records // PART :]
 
     def validation(self) -> Rows:
-        """Return the 6,000 validation rows."""
+        """Return the validation rows."""
         return self._validation
 
     def training(self, seed: int, epoch: int) -> Rows:
-        """Return the 54,000 training rows of an epoch."""
+        """Return the training rows of an epoch."""
         return np.random.default_rng([Stream.ORDER, seed, epoch]).permutation(self._training)
 
 
@@ -105,18 +107,22 @@ class Notebook:
 
     Args:
         split_seed: determines the validation images.
+        records: their number.
     """
 
-    def __init__(self, split_seed: int) -> None:
-        self._validation = streaming_shuffle(np.random.default_rng([Stream.SPLIT, split_seed]))[:VALIDATION]
+    def __init__(self, split_seed: int, records: int = RECORDS) -> None:
+        self._records = records
+        rows = streaming_shuffle(np.random.default_rng([Stream.SPLIT, split_seed]), records)
+        self._validation = rows[: records // PART]
 
     def validation(self) -> Rows:
-        """Return the 6,000 validation rows."""
+        """Return the validation rows."""
         return self._validation
 
     def training(self, seed: int, epoch: int) -> Rows:
-        """Return the 54,000 training rows of an epoch."""
-        return streaming_shuffle(np.random.default_rng([Stream.ORDER, seed, epoch]))[VALIDATION:]
+        """Return the training rows of an epoch."""
+        rows = streaming_shuffle(np.random.default_rng([Stream.ORDER, seed, epoch]), self._records)
+        return rows[self._records // PART :]
 
 
 PROTOCOLS: dict[str, type[Disjoint] | type[Notebook]] = {"disjoint": Disjoint, "notebook": Notebook}
@@ -128,6 +134,7 @@ def streaming_shuffle(random: np.random.Generator, records: int = RECORDS, buffe
     A drawn slot holds the record that refilled it at its previous draw, or its initial one. Sorting the draws by slot
     finds the previous draw of each at once, without a loop over the records.
     """
+    buffer = min(buffer, records)
     draws = np.arange(records - buffer)
     slots = random.integers(buffer, size=len(draws))
     by_slot = np.argsort(slots, kind="stable")
@@ -209,8 +216,10 @@ class TrainingBatches:
     @property
     def samples(self) -> int:
         """The number of samples of an epoch, over all processes."""
-        steps = self.data.steps_per_epoch
-        return TRAINING if steps is None else min(TRAINING, steps * self.data.batch)
+        assert self.data.training_records is not None, "setup() comes first"
+        records, steps = len(self.data.training_records.labels), self.data.steps_per_epoch
+        training = records - records // PART
+        return training if steps is None else min(training, steps * self.data.batch)
 
     @property
     def steps(self) -> int:
@@ -231,14 +240,14 @@ class TrainingBatches:
 
 
 class MNISTDataModule(lightning.LightningDataModule):
-    """MNIST as 54,000 training, 6,000 validation and 10,000 test images, in memory on the training device.
+    """MNIST, or data of its form, in 54,000 training, 6,000 validation and 10,000 test images, on the training device.
 
     It serves any LightningModule: its batches are pairs of images (float32 in [0, 1], samples × 784) and labels.
     Without a trainer, call `prepare_data()` and `setup()` first.
 
     Args:
         protocol: a name of `PROTOCOLS`.
-        dir: of the files, in torchvision's layout; None is a per-user cache directory.
+        dir: of the files, in torchvision's layout; None is a per-user cache directory. For a folder of images, that.
         batch: the samples of one optimizer step (over all processes, where there are several).
         split_seed: determines the validation images.
         seed: determines, with the epoch, the order of the training images.
@@ -246,6 +255,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         augmentation: deforms the training images of each epoch anew.
         steps_per_execution: optimizer steps whose training batches come together, as a `Chunk`; None yields each as a
             `Batch`.
+        dataset: a name of `datasets.source`.
+        content: the hash that a folder of images must have; None takes what it has.
     """
 
     def __init__(
@@ -258,10 +269,12 @@ class MNISTDataModule(lightning.LightningDataModule):
         steps_per_epoch: int | None = None,
         augmentation: Deformation | None = None,
         steps_per_execution: int | None = None,
+        dataset: str = "mnist",
+        content: str | None = None,
     ) -> None:
         super().__init__()
-        self.directory = Path(dir).expanduser() if dir else mnist.default_directory()
-        self.protocol: SplitAndShuffle = PROTOCOLS[protocol](split_seed)
+        self.source = datasets.source(dataset, dir, content)
+        self.kind_of_protocol, self.split_seed = PROTOCOLS[protocol], split_seed
         self.batch = batch
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch
@@ -272,15 +285,21 @@ class MNISTDataModule(lightning.LightningDataModule):
         self._passes = 0
 
     def prepare_data(self) -> None:
-        """Unpack and verify the files."""
-        mnist.prepare(self.directory)
+        """Unpack, fetch or read the files, and verify them."""
+        self.source.prepare()
+
+    @cached_property
+    def protocol(self) -> SplitAndShuffle:
+        """The split and the order of the training records, which are loaded."""
+        assert self.training_records is not None, "setup() comes first"
+        return self.kind_of_protocol(self.split_seed, len(self.training_records.labels))
 
     def setup(self, stage: str | None = None) -> None:
         """Load a stage's records ("fit", "validate", "test" or "predict"; None is all) onto the training device."""
         if stage in ("fit", "validate", None) and self.training_records is None:
-            self.training_records = self._on_device(mnist.load(self.directory, train=True))
+            self.training_records = self._on_device(self.source.load(train=True))
         if stage in ("test", "predict", None) and self.test_records is None:
-            self.test_records = self._on_device(mnist.load(self.directory, train=False))
+            self.test_records = self._on_device(self.source.load(train=False))
 
     def _on_device(self, records: mnist.Records) -> mnist.Records:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
@@ -298,10 +317,10 @@ class MNISTDataModule(lightning.LightningDataModule):
 
     def training_batches(self, epoch: int) -> Batches:
         """Return the training batches of an epoch, the first being 0."""
+        assert self.training_records is not None, "setup() comes first"
         rows = self.protocol.training(self.seed, epoch)
         if self.steps_per_epoch is not None:
             rows = rows[: self.steps_per_epoch * self.batch]
-        assert self.training_records is not None, "setup() comes first"
         if self.augmentation is None:
             return self._batches(self.training_records, rows, self.batch)
         images, labels = (values[rows] for values in self.training_records)
@@ -321,7 +340,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         """Return the validation images as one batch, unless the trainer limits the batches."""
         assert self.training_records is not None, "setup() comes first"
         whole = self.trainer is None or self.trainer.limit_val_batches == 1.0
-        return self._batches(self.training_records, self.protocol.validation(), VALIDATION if whole else self.batch)
+        rows = self.protocol.validation()
+        return self._batches(self.training_records, rows, len(rows) if whole else self.batch)
 
     def test_dataloader(self) -> Batches:
         """Return the test images as one batch, unless the trainer limits the batches."""

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mnist_mlp.language import SPACE, _, figure
 
@@ -104,6 +104,13 @@ def weights(first_layer: Float[np.ndarray, "units 784"], columns: int = 12, rows
     shades = np.linspace(-1, 1, 2 * SHADES + 1)[:, None]
     picture.putpalette((255 + np.abs(shades) * (np.where(shades > 0, RIGHT, WRONG) - 255)).astype(np.uint8).tobytes())
     return picture
+
+
+def fitted(picture: Image.Image) -> Image.Image:
+    """Return a gray picture as 28 × 28 pixels: as it is, or scaled with its proportions kept, centered on black."""
+    if picture.size == (SIDE, SIDE):
+        return picture
+    return ImageOps.pad(picture, (SIDE, SIDE), Image.Resampling.BILINEAR, color=0)
 
 
 def png(picture: Image.Image) -> bytes:

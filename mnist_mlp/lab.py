@@ -79,7 +79,7 @@ def notebook_run_of(config: Config) -> NotebookRun | None:
             and counts["optimizer"] == {**KERAS_ADAM, "lr": run.ran["lr"]}
             and counts["precision"] == "32-true"
             and counts["test"] == "last"
-            and "order_seed" not in counts["data"]
+            and not counts["data"].keys() & {"order_seed", "dataset"}
             and counts["data"]["batch"] == run.ran["batch"]
             and counts["data"]["steps_per_epoch"] is None
             and counts["epochs"] == run.epochs_before + run.ran["epochs"]

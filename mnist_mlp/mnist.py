@@ -77,19 +77,29 @@ def load(directory: Path, train: bool) -> Records:
         Problem: the user's own copy in `directory` is corrupt, or `directory` cannot be written to.
     """
     prepare(directory)
-    kept = _kept(train)
-    # np.load verifies the checksums; if there is no copy, or a corrupt one, torchvision reads the files again.
-    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile), kept.open("rb") as file, np.load(file) as copy:
-        return Records(torch.from_numpy(copy["images"]), torch.from_numpy(copy["labels"]))
+    if kept := read_kept(_kept(train)):
+        return kept
     from torchvision.datasets import MNIST  # takes seconds to import
 
-    records = MNIST(str(directory), train=train)
-    images, labels = records.data.flatten(1), records.targets
-    with suppress(OSError):  # the cache cannot be written to
-        files.make_folder(kept.parent)
-        with files.replacing(kept) as partial:
-            np.savez(partial, images=images.numpy(), labels=labels.numpy())
-    return Records(images, labels)
+    read = MNIST(str(directory), train=train)
+    records = Records(read.data.flatten(1), read.targets)
+    keep(_kept(train), records)
+    return records
+
+
+def read_kept(path: Path) -> Records | None:
+    """Read a copy of records and verify its checksums; None if there is no copy, or a corrupt one."""
+    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile), path.open("rb") as file, np.load(file) as copy:
+        return Records(torch.from_numpy(copy["images"]), torch.from_numpy(copy["labels"]))
+    return None
+
+
+def keep(path: Path, records: Records) -> None:
+    """Keep a copy of records, unless the cache cannot be written to."""
+    with suppress(OSError):
+        files.make_folder(path.parent)
+        with files.replacing(path) as partial:
+            np.savez(partial, images=records.images.numpy(), labels=records.labels.numpy())
 
 
 def _kept(train: bool) -> Path:

@@ -225,7 +225,7 @@ def _train(
         augmentation = instantiate(config.augmentation) if config.augmentation else None
         data = MNISTDataModule(**asdict(config.data), augmentation=augmentation, steps_per_execution=steps)
         log.info(terminal.heading(config, _device(trainer)))
-        recorder = Recorder(run, history, writes=first_process)
+        recorder = Recorder(run, history, writes=first_process, classes=data.source.classes)
         try:
             with loggers.closing(trainer.loggers):
                 test = _fit_and_test(trainer, model, data, run, config.test)

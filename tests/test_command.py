@@ -38,7 +38,7 @@ Command = Callable[..., int]
         (["-m", "batch=1,0"], "batch=0: batch is a whole number from 1 to 54,000"),
         (["question=q02", "seed=0,-1"], "seed=-1: seed is a whole number from 0 to 4,294,967,295"),
         (["experiment=q11"], "did you mean q10?"),
-        (["data=[mnist,notebook]"], "data=[mnist,notebook]: data is one of mnist, notebook"),
+        (["data=[mnist,notebook]"], "data=[mnist,notebook]: data is one of emnist_digits, fashion"),
         (["logger=null"], "logger=null: logger is one of csv, mlflow, none, tensorboard, wandb"),
         (["callbacks.curves=3"], "callbacks.curves=3: callbacks.curves is a group of keys"),
         (["-m", "lr=interval(0,1)"], "lr=interval(0,1): a sweep lists its values"),

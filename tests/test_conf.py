@@ -8,6 +8,7 @@ import lightning
 import pytest
 import torch
 from conftest import ROOT, SHORT
+from PIL import Image
 
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.checks import problems
@@ -19,6 +20,9 @@ from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.lab import notebook_run_of, notebook_runs
 from mnist_mlp.mlp import MLP
 from mnist_mlp.training import callbacks_of
+
+FURTHER = {"relu_tanh_sigmoid": ["model=combined"], "folder": ["data.dir=images"]}
+"""What options need beside them."""
 
 GROUPS = [
     *("model", "activation", "optimizer", "scheduler", "regularization", "data", "augmentation", "trainer"),
@@ -32,12 +36,22 @@ with composing():
         JOBS += [job for job in jobs([f"question={question}", "seed=0"]) if job not in JOBS]
 
 
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work where there is a folder of images."""
+    monkeypatch.chdir(tmp_path)
+    for name, shade in ((name, shade) for name in ("dark", "light") for shade in range(70)):
+        path = tmp_path / "images" / name / f"{shade}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (28, 28), shade + 128 * (name == "light")).save(path)
+
+
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.usefixtures("images")
 def test_every_option_composes_and_instantiates(group: str, option: str) -> None:
-    model = {"relu_tanh_sigmoid": ["model=combined"]}.get(option, [])
     with composing():
         given = f"[{option}]" if group == "regularization" else option
-        config = to_config(compose([f"{group}={given}", *model]))
+        config = to_config(compose([f"{group}={given}", *FURTHER.get(option, [])]))
     assert problems(config) == []
     network = MLP(**vars(config.model))
     assert isinstance(instantiate(config.optimizer)(network.parameters()), torch.optim.Optimizer)

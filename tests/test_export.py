@@ -30,7 +30,19 @@ from mnist_mlp.inference.load import Trained
 from mnist_mlp.mlp import MLP
 
 SCRIPT = ROOT / "scripts" / "export.py"
-KEYS = ["preprocessing", "input", "output", "model", "versions", "label", "id", "seed", "test_accuracy"]
+KEYS = [
+    "preprocessing",
+    "input",
+    "output",
+    "model",
+    "versions",
+    "label",
+    "id",
+    "seed",
+    "test_accuracy",
+    "data",
+    "classes",
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The recorder of a run: writes what has become of it, and on which machine."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -36,12 +37,14 @@ class Recorder:
         run: whose `result.json` is written.
         history: of its epochs.
         writes: whether this process does, which only one of several is to do.
+        classes: their names.
     """
 
-    def __init__(self, run: Run, history: History, writes: bool) -> None:
+    def __init__(self, run: Run, history: History, writes: bool, classes: Sequence[str]) -> None:
         self.run = run
         self.history = history
         self.writes = writes
+        self.classes = list(classes)
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
     def record_end(self, trainer: lightning.Trainer, model: MNISTClassifier, test: dict[str, float] | None) -> Result:
@@ -79,6 +82,7 @@ class Recorder:
             experiment=config.chosen["experiment"],
             question=config.chosen["question"],
             protocol=config.data.protocol,
+            classes=self.classes,
         )
         if self.writes:
             self.run.write(result)

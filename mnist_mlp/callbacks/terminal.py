@@ -164,6 +164,8 @@ def heading(config: Config, device: str) -> Text:
         config.epochs,
     ).format(network=network(config), optimizer=optimizer, batch=figure(config.data.batch, ","), epochs=config.epochs)
     how = _("{protocol}, seed {seed}, {device}")
+    if config.data.dataset != "mnist":
+        how = f"{config.data.dataset}, {how}"
     said = how.format(protocol=_(PROTOCOLS[config.data.protocol]), seed=config.seed, device=device)
     return Text.assemble((trained, "bold"), f"\n{said}")
 

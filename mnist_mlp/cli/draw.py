@@ -61,11 +61,15 @@ def serve(arguments: argparse.Namespace) -> None:
 
         runs = [arguments.run] if arguments.other is None else [arguments.run, arguments.other]
         networks = [load(run, arguments.runs_dir) for run in runs]
+        first, last = networks[0], networks[-1]
+        if (first.dataset, first.classes) != (last.dataset, last.classes):
+            said = _("{run}: not trained on the same data as {other}; compare networks that were")
+            raise Problem(said.format(run=last.name, other=first.name))
 
         def classify(digit: "Digit") -> list[list[float]]:
             return [probabilities(network.model, [digit])[0] for network in networks]
 
-        application = Application([network.name for network in networks], classify)
+        application = Application([network.name for network in networks], classify, first.dataset, first.classes)
         server = make_server(
             HOST, number, application, threaded=True, request_handler=QuietHandler, fd=listening.fileno()
         )

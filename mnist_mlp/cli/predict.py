@@ -5,7 +5,8 @@
     mnist-mlp predict runs/baseline-acf8c16a/seed0 digit.jpg --json
 
 RUN is the folder of a run, a label as in `q05` or `q05/seed0`, a checkpoint file, or `best`. Each image is first
-converted to MNIST's format. The exit status is 1 if some of the files could not be used, and 2 if none could."""
+converted to MNIST's format, or to that of the data that the network was trained on. The exit status is 1 if some of the
+files could not be used, and 2 if none could."""
 
 import argparse
 import json
@@ -57,7 +58,7 @@ def predict(arguments: argparse.Namespace) -> int:
             files, failed = [], True
             print(printable(str(problem)), file=sys.stderr)
         for file in files:
-            digits, problems = digits_of(file)
+            digits, problems = digits_of(file, network.dataset)
             named_digits += digits
             for problem in problems:
                 failed = True
@@ -70,11 +71,11 @@ def predict(arguments: argparse.Namespace) -> int:
         images = [
             {"file": each.name, "guess": each.best()[0], "probabilities": each.probabilities} for each in predictions
         ]
-        print(json.dumps({"run": network.name, "images": images}, indent=1))
+        print(json.dumps({"run": network.name, "classes": network.classes, "images": images}, indent=1))
     else:
-        print(table(predictions))
+        print(table(predictions, network.classes))
     if arguments.show:
-        picture(predictions[:MAXIMUM], arguments.show)
+        picture(predictions[:MAXIMUM], arguments.show, network.classes)
         if len(predictions) > MAXIMUM:
             said = _("{path}: only the first {shown} of {total} images")
             print(said.format(path=arguments.show, shown=MAXIMUM, total=len(predictions)), file=sys.stderr)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any
 
+from mnist_mlp import image_folder
 from mnist_mlp.activation import one_per_layer
-from mnist_mlp.config.schema import Config, keys
+from mnist_mlp.config.schema import Config, DataConfig, keys
 from mnist_mlp.config.valid import (
     AUGMENTATION,
     LIGHTNING,
@@ -18,7 +19,8 @@ from mnist_mlp.config.valid import (
     nearest,
     problem_of,
 )
-from mnist_mlp.language import _
+from mnist_mlp.errors import Problem
+from mnist_mlp.language import _, figure
 
 
 def describe(declared: "Field[Any]") -> str:
@@ -33,8 +35,39 @@ def describe(declared: "Field[Any]") -> str:
 def smallest_batch(config: Config) -> int:
     """Return the size of the smallest batch of an epoch: the last one, unless the batch size divides the images."""
     data = config.data
-    samples = min(TRAINING, TRAINING if data.steps_per_epoch is None else data.steps_per_epoch * data.batch)
+    images = training_images(data)
+    samples = min(images, images if data.steps_per_epoch is None else data.steps_per_epoch * data.batch)
     return samples % data.batch or data.batch
+
+
+def training_images(data: DataConfig) -> int:
+    """Return the number of images that train, those of the validation aside.
+
+    Raises:
+        Problem: a folder of images is not as it should be.
+    """
+    if data.dataset != "folder" or data.dir is None:
+        return TRAINING
+    return image_folder.read(data.dir).trained
+
+
+def problem_of_images(data: DataConfig) -> str | None:
+    """Explain what is wrong with a folder of images, if anything is."""
+    if data.dataset != "folder":
+        return None if data.content is None else _("data.content: only data=folder has one; leave it out")
+    if data.dir is None:
+        return _("data=folder: the folder of the images is missing; write data.dir=FOLDER")
+    try:
+        folder = image_folder.read(data.dir)
+    except Problem as problem:
+        return str(problem)
+    if data.content not in (None, folder.content):
+        said = _("data.content={given}: the images in {folder} have the hash {hash}")
+        return said.format(given=data.content, folder=data.dir, hash=folder.content)
+    if data.batch > folder.trained:
+        said = _("batch={batch}: {folder} has {images} training images; choose a smaller batch")
+        return said.format(batch=data.batch, folder=data.dir, images=figure(folder.trained, ","))
+    return None
 
 
 def problem_of_trainer(name: str) -> str:
@@ -78,7 +111,9 @@ def problems(config: Config) -> list[str]:
                 found[f"{group}.{parameter}"] = problem
     for name in config.trainer.keys() - TRAINER.keys() - LIGHTNING.keys():
         found[f"trainer.{name}"] = problem_of_trainer(str(name))
-    if config.model.normalization == "batch" and (smallest := smallest_batch(config)) == 1:
+    if problem := problem_of_images(config.data):
+        found["data.dir"] = problem
+    elif config.model.normalization == "batch" and (smallest := smallest_batch(config)) == 1:
         every = smallest == config.data.batch
         found["model.normalization"] = _(
             "model.normalization=batch: {batch} has a single sample, whose variance is 0; choose another batch, or "

@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from mnist_mlp import image_folder
 from mnist_mlp.config.checks import describe, problems
 from mnist_mlp.config.hydra_internals import Hydra, hydra_of, split_sweep
 from mnist_mlp.config.identity import differences, label
@@ -91,9 +92,13 @@ def config_of_run(composed: DictConfig, hydra_config: Any, network: dict[str, An
         config.runs_dir = os.path.join(started, config.runs_dir)
         if config.data.dir is not None:
             config.data.dir = os.path.join(started, os.path.expanduser(config.data.dir))
+    if config.data.dataset == "folder" and config.data.dir is not None:
+        config.data.content = image_folder.read(config.data.dir).content  # which stays that of the run from here on
     question = config.chosen.get("question") or choices["question"] or "none"
     if differences(config, reference(None)).keys() <= {"protocol"}:
         question = "baseline"  # which all questions share
+    if config.data.dataset != "mnist":
+        question = "none"  # the questions are about MNIST
     config.name = label_of(config, choices)
     model = config.network["_target_"].rsplit(".", 1)[-1] if config.network else choices["model"]
     config.chosen = {"model": model, "experiment": choices["experiment"] or "none", "question": question}
@@ -122,6 +127,9 @@ def label_of(config: Config, choices: Mapping[str, Any]) -> str:
     """Name a run by its experiment and by what differs from it: by options of groups, and keys beside them."""
     experiment = choices["experiment"]
     changed = differences(config, reference(experiment))
+    if "content" in changed:
+        changed = {"folder": Path(str(config.data.dir)).name, **changed}
+        del changed["dataset"], changed["content"]
     if not changed:
         return label(config.name, changed)
     usual = compose(experiment_of(experiment)).hydra.runtime.choices

@@ -11,8 +11,9 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from mnist_mlp import image_folder
 from mnist_mlp.activation import one_per_layer
-from mnist_mlp.config.schema import Config
+from mnist_mlp.config.schema import Config, DataConfig
 from mnist_mlp.config.valid import LIGHTNING
 
 WINDOWS = 60
@@ -82,6 +83,7 @@ def what_counts(config: Config) -> dict[str, Any]:
         },
         "optimizer": {name: _as_float(value) for name, value in config.optimizer.items()},
         "data": {
+            **_what_is_seen(config.data),
             "protocol": config.data.protocol,
             "batch": config.data.batch,
             "split_seed": config.data.split_seed,
@@ -94,6 +96,14 @@ def what_counts(config: Config) -> dict[str, Any]:
         **_what_is_on(config),
         **_what_is_added(config),
     }
+
+
+def _what_is_seen(data: DataConfig) -> dict[str, str]:
+    # Not the folder of the images, but what is in it: the same images count as the same wherever they are.
+    if data.dataset != "folder":
+        return {} if data.dataset == "mnist" else {"dataset": data.dataset}
+    assert data.dir is not None, "checked by mnist_mlp.config.checks"
+    return {"dataset": "folder", "content": data.content or image_folder.read(data.dir).content}
 
 
 def is_observer(callback: dict[str, Any]) -> bool:

@@ -45,6 +45,10 @@ OPTIONS: dict[str, dict[str, str]] = {
     "data": {
         "mnist": N_("validation images are never trained on"),
         "notebook": N_("the notebook's split, whose validation images leak"),
+        "fashion": N_("Fashion-MNIST: clothing, fetched on first use"),
+        "kmnist": N_("Kuzushiji-MNIST: cursive hiragana, fetched on first use"),
+        "emnist_digits": N_("EMNIST's digits, fetched on first use"),
+        "folder": N_("your own images: data.dir has a sub-folder for each class"),
     },
     "augmentation": {
         "none": N_("the images as they are"),

@@ -40,13 +40,14 @@ def problems_of_dashes(arguments: list[str]) -> list[str]:
 def problems_one_by_one(overrides: list[str]) -> list[str]:
     """List the values out of range, checking each override alone, for overrides that cannot be composed together."""
     found: list[str] = []
+    of_folder = [text for text in overrides if text.startswith("data.dir=")]  # without which data=folder is wrong
     for override in OverridesParser.create(loader()).parse_overrides(overrides):
         texts = [override.input_line or ""]
         if override.is_sweep_override():
             texts = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
         for text in texts:
             try:
-                found += problems(to_config(compose([text])))
+                found += problems(to_config(compose([*of_folder, text])))
             except Problem:
                 continue  # reported already
     return found

@@ -8,7 +8,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from mnist_mlp.activation import ACTIVATIONS
-from mnist_mlp.config.valid import BATCH, PART, SEED, UNITS, Names, Numbers, Valid
+from mnist_mlp.config.valid import BATCH, DATASETS, PART, SEED, UNITS, Names, Numbers, Valid
 from mnist_mlp.language import LANGUAGES, N_
 
 
@@ -40,11 +40,13 @@ class DataConfig:
     """The parameters of `mnist_mlp.data.MNISTDataModule`."""
 
     protocol: str = key("split and shuffle", Names(("disjoint", "notebook")))
-    dir: str | None = key("directory of the MNIST files; null is a per-user cache directory")
+    dir: str | None = key("directory of the files, null a per-user cache directory; of data=folder, the images")
     batch: int = key("samples per optimizer step", BATCH, mirrors="batch")
     split_seed: int = key("determines the validation images", SEED)
     seed: int = key("determines the order of the training images", SEED, mirrors="seed")
     steps_per_epoch: int | None = key("optimizer steps per epoch; null uses all images", Numbers(1, integer=True))
+    dataset: str = key("images and their classes", Names(DATASETS), default="mnist")
+    content: str | None = key("hash that the images of data=folder must have; null takes what they have", default=None)
 
 
 @dataclass

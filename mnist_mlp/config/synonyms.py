@@ -46,6 +46,7 @@ KEYS = {
     "log_dir": "runs_dir",
     "random_seed": "seed",
     "random_state": "seed",
+    "dataset": "data",
     "data_dir": "data.dir",
     "data.data_dir": "data.dir",
     "early_stopping": "patience",

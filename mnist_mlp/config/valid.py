@@ -79,6 +79,9 @@ TRAINING = 54_000
 """Training images."""
 
 
+DATASETS = ("mnist", "fashion", "kmnist", "emnist_digits", "folder")
+
+
 BATCH = Numbers(1, TRAINING, integer=True)
 
 

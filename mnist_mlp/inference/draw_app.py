@@ -1,7 +1,7 @@
 """A web page, for this machine alone, to draw a digit on and see how networks classify it."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ from werkzeug.serving import WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
 from mnist_mlp.errors import Problem
-from mnist_mlp.images import DIGITS, SIDE
-from mnist_mlp.inference.preprocess import Digit, normalize, read_image
+from mnist_mlp.images import SIDE
+from mnist_mlp.inference.preprocess import Digit, converted, read_image
 from mnist_mlp.language import _, language
 
 if TYPE_CHECKING:
@@ -48,13 +48,22 @@ class Application:
     Args:
         names: of the networks.
         classify: returns the ten probabilities of a digit by each network.
+        dataset: that the networks were trained on, as the value of `data.dataset`.
+        classes: the names of its classes.
     """
 
-    def __init__(self, names: list[str], classify: Callable[[Digit], list[list[float]]]) -> None:
+    def __init__(
+        self,
+        names: list[str],
+        classify: Callable[[Digit], list[list[float]]],
+        dataset: str = "mnist",
+        classes: Sequence[str] = "0123456789",
+    ) -> None:
         templates = jinja2.Environment(loader=jinja2.PackageLoader("mnist_mlp.inference"), autoescape=True)
         templates.globals["_"] = _
         page = templates.get_template("draw.html.jinja")
-        self.page = page.render(names=names, side=SIDE, digits=DIGITS, language=language())
+        self.page = page.render(names=names, side=SIDE, classes=list(classes), language=language())
+        self.dataset = dataset
         self.classify = classify
         self.lock = Lock()
 
@@ -83,7 +92,8 @@ class Application:
         drawing = BytesIO(request.get_data())
         try:
             with self.lock:  # read_image changes the filters of warnings, which all threads share
-                digit = normalize(read_image(drawing, _("the drawing")))
+                gray = read_image(drawing, _("the drawing"))  # black on white
+                digit = converted(gray if self.dataset in ("mnist", "emnist_digits") else 1 - gray, self.dataset)
                 answer: dict[str, Any] = {
                     "seen": np.rint(digit * 255).astype(int).ravel().tolist(),
                     "probabilities": self.classify(digit),

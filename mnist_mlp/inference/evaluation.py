@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from mnist_mlp import images as drawings
-from mnist_mlp.config.schema import Config
+from mnist_mlp.config.schema import Config, DataConfig
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.images import DIGITS
 from mnist_mlp.inference.load import Trained
@@ -76,18 +76,19 @@ class Evaluation:
 
 
 def data_module(config: Config | None) -> MNISTDataModule:
-    """Return a data module with the test records, from the data directory of a run.
+    """Return a data module with the test records of a run's data, from its directory.
 
     Args:
-        config: of the run. If it is None, or its directory does not exist on this machine, the records come from the
-            per-user cache directory: the files are the same, as their checksums are verified.
+        config: of the run; None takes MNIST. If its directory does not exist on this machine, the records come from the
+            per-user cache directory: the files are the same, as their checksums are verified. Those of a folder of
+            images are found there by the folder's content, whatever has become of it.
 
     Raises:
-        Problem: the files are corrupt.
+        Problem: the files are corrupt or cannot be fetched, or the images of a folder are not those of the run.
     """
-    directory = config.data.dir if config else None
-    exists = directory is not None and Path(directory).expanduser().is_dir()
-    data = MNISTDataModule(dir=directory if exists else None)
+    own = config.data if config else DataConfig(dir=None, dataset="mnist", content=None)
+    exists = own.dir is not None and (own.dataset == "folder" or Path(own.dir).expanduser().is_dir())
+    data = MNISTDataModule(dir=own.dir if exists else None, dataset=own.dataset, content=own.content)
     data.setup("test")
     return data
 
@@ -127,18 +128,24 @@ def table(trained: Trained, evaluation: Evaluation) -> str:
     recall, precision = _("recall"), _("precision")
     wide = max(7, len(recall))
     digits = "".join(f"{digit:5}" for digit in range(DIGITS))
+    heads = [f"{number} {name}" for number, name in enumerate(trained.classes)]
+    if trained.dataset == "mnist":
+        heads = [_("digit {digit}").format(digit=digit) for digit in range(DIGITS)]
+    width = max(9, *map(len, heads))
     lines = [
-        f"{trained.name}: {trained.checkpoint}" if trained.result else trained.name,
+        f"{trained.name}: {trained.checkpoint}"
+        if trained.result
+        else _("{checkpoint}: in no run's folder, so on MNIST").format(checkpoint=trained.name),
         "",
         *(_row(*cells) for cells in figures),
         "",
-        _("predicted").ljust(9) + digits + f"  {recall:>{wide}}  {precision:>9}",
+        _("predicted").ljust(width) + digits + f"  {recall:>{wide}}  {precision:>9}",
     ]
     confusion = evaluation.confusion
-    for digit, (row, *of_digit) in enumerate(zip(confusion.counts, confusion.recall, confusion.precision, strict=True)):
-        found, right = (_percent(fraction) for fraction in of_digit)
+    for head, row, *of_class in zip(heads, confusion.counts, confusion.recall, confusion.precision, strict=True):
+        found, right = (_percent(fraction) for fraction in of_class)
         cells = "".join(f"{count or '.':>5}" for count in row.tolist())
-        lines.append(_("digit {digit}").format(digit=digit).ljust(9) + f"{cells}  {found:>{wide}}  {right:>9}")
+        lines.append(f"{head:{width}}{cells}  {found:>{wide}}  {right:>9}")
     return "\n".join(lines)
 
 
@@ -165,6 +172,7 @@ def summary(trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
         },
         "recorded": recorded,
         "agrees": None if recorded is None else evaluation.agrees(recorded),
+        "classes": trained.classes,
         "precision": confusion.precision,
         "recall": confusion.recall,
         "confusion_matrix": confusion.counts.tolist(),

@@ -115,18 +115,23 @@ def export(trained: Trained, format: str, out: Path | None = None, overwrite: bo
 
 
 def describe(trained: Trained) -> dict[str, str]:
-    """Return a file's metadata; label, seed and test accuracy only of a checkpoint in a run's folder."""
+    """Return a file's metadata; label, seed, data, classes and test accuracy only of a checkpoint in a run's folder."""
     parameters: Any = trained.model.hparams["model"]
+    outputs = "the ten classes"
+    if trained.result:
+        digits = trained.dataset in ("mnist", "emnist_digits")
+        outputs = "the digits 0 to 9" if digits else f"the classes {', '.join(trained.classes)}"
     texts = {
         "preprocessing": f"the {SIDE} x {SIDE} pixels row by row as {PIXELS} numbers in [0, 1], each value / 255: "
         "0 is paper and 1 is ink, white on black as in MNIST",
         "input": f"{INPUT}: float32 [batch, {PIXELS}]",
-        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; their softmax gives the probabilities of the digits 0 to 9",
+        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; their softmax gives the probabilities of {outputs}",
         "model": json.dumps(dict(parameters)),
         "versions": json.dumps(machine.versions()),
     }
     if trained.result:
         texts |= {"label": trained.result.label, "id": trained.result.id, "seed": str(trained.result.seed)}
+        texts |= {"data": trained.dataset, "classes": json.dumps(trained.classes)}
     if trained.recorded:
         texts["test_accuracy"] = str(trained.recorded["accuracy"])
     return texts

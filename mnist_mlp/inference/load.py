@@ -13,6 +13,7 @@ from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem, reason_of
+from mnist_mlp.images import DIGITS
 from mnist_mlp.language import _
 from mnist_mlp.runs import checkpoint
 from mnist_mlp.runs.record import RECORD, Result, read
@@ -47,6 +48,17 @@ class Trained:
         return self.checkpoint.parent.parent if self.result else None
 
     @property
+    def dataset(self) -> str:
+        """The value of `data.dataset` that it was trained with; mnist if the checkpoint is not in a run's folder."""
+        return self.config.data.dataset if self.config else "mnist"
+
+    @property
+    def classes(self) -> list[str]:
+        """The name of each of the ten outputs, of which those beyond a folder's classes have none but a number."""
+        named = (self.result and self.result.classes) or [str(digit) for digit in range(DIGITS)]
+        return [*named, *(f"#{number}" for number in range(len(named), DIGITS))]
+
+    @property
     def recorded(self) -> dict[str, float] | None:
         """The recorded test loss in nats and accuracy as a fraction; None unless the run tested these weights."""
         if self.result is None or self.config is None or self.result.status != "completed":
@@ -59,8 +71,8 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
 
     Args:
         run: the folder of a run, or of a variant with a single seed; a label, as in `q05` or `q05/seed0`; a checkpoint
-            file; or `best`, the run with the highest final validation accuracy. Runs with the notebook's protocol,
-            which trains on validation images, are considered only if there are no others.
+            file; or `best`, the run with the highest final validation accuracy. Runs on other data than MNIST, and
+            runs with the notebook's protocol, which trains on validation images, count only if there are no others.
         runs_dir: the folder in which to look for a label or the best run.
 
     Raises:
@@ -148,7 +160,7 @@ def _best(runs_dir: Path) -> Path:
     records = [(path.parent, result) for path in sorted(runs_dir.glob(f"*/seed*/{RECORD}")) if (result := read(path))]
     completed = [(folder, result) for folder, result in records if result.status == "completed" and result.epochs]
     for folder, result in sorted(
-        completed, key=lambda pair: (_is_disjoint(pair[1]), pair[1].epochs[-1].val_accuracy), reverse=True
+        completed, key=lambda pair: (*_preferred(pair[1]), pair[1].epochs[-1].val_accuracy), reverse=True
     ):
         with suppress(Problem):  # written by another version
             _config(result, folder)
@@ -156,11 +168,13 @@ def _best(runs_dir: Path) -> Path:
     raise Problem(_("{run}: there is no finished run in {folder}").format(run=BEST, folder=runs_dir))
 
 
-def _is_disjoint(result: Result) -> bool:
+def _preferred(result: Result) -> tuple[bool, bool]:
+    # Whether it is MNIST, and disjoint.
     try:
-        return bool(result.config["data"]["protocol"] == "disjoint")
-    except (KeyError, TypeError):  # written by another version
-        return False
+        data = result.config["data"]
+        return data.get("dataset", "mnist") == "mnist", data["protocol"] == "disjoint"
+    except (KeyError, TypeError, AttributeError):  # written by another version
+        return False, False
 
 
 def _config(result: Result, folder: Path) -> Config:

@@ -1,6 +1,7 @@
 """The predictions of a trained network for the digits in images and arrays."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +27,7 @@ class Prediction(NamedTuple):
     probabilities: list[float]
 
     def best(self) -> list[int]:
-        """Return the digits, the most probable one first."""
+        """Return the numbers of the classes, the most probable one first."""
         return sorted(range(len(self.probabilities)), key=lambda digit: -self.probabilities[digit])
 
 
@@ -58,7 +59,7 @@ def files_of(path: Path) -> list[Path]:
     Raises:
         Problem: the folder has no images, or cannot be read.
     """
-    from mnist_mlp.inference.preprocess import SUFFIXES
+    from mnist_mlp.image_folder import SUFFIXES
 
     try:
         if not path.is_dir():
@@ -71,8 +72,8 @@ def files_of(path: Path) -> list[Path]:
     return images
 
 
-def digits_of(path: Path) -> "tuple[list[tuple[str, Digit]], list[Problem]]":
-    """Return the digits of a file with their names, and the problems with the others."""
+def digits_of(path: Path, dataset: str) -> "tuple[list[tuple[str, Digit]], list[Problem]]":
+    """Return the images of a file in the format of a data set with their names, and the problems with the others."""
     from mnist_mlp.inference import preprocess
 
     digits, problems = [], []
@@ -83,26 +84,27 @@ def digits_of(path: Path) -> "tuple[list[tuple[str, Digit]], list[Problem]]":
     for place, image in enumerate(images):
         name = printable(path) + (f"[{place}]" if len(images) > 1 else "")
         try:
-            digits.append((name, preprocess.normalize(image)))
+            digits.append((name, preprocess.converted(image, dataset)))
         except Problem as problem:
             problems.append(Problem(f"{name}: {problem}"))
     return digits, problems
 
 
-def table(predictions: list[Prediction]) -> str:
-    """Format predictions as a table."""
+def table(predictions: list[Prediction], classes: Sequence[str]) -> str:
+    """Format predictions as a table, with the names of the classes."""
     header = (_("file"), _("guess"), _("probability"), _("second guess"))
     width = max(len(header[0]), *(len(prediction.name) for prediction in predictions))
-    guess, chance = len(header[1]), len(header[2])
-    lines = [f"{header[0]:{width}}  {'  '.join(header[1:])}"]
+    guess, chance = max(map(len, (header[1], *(classes[each.best()[0]] for each in predictions)))), len(header[2])
+    lines = [f"{header[0]:{width}}  {header[1]:>{guess}}  {'  '.join(header[2:])}"]
     for prediction in predictions:
         first, second = prediction.best()[:2]
         likely, less = (figure(prediction.probabilities[digit], ".1%") for digit in (first, second))
-        lines.append(f"{prediction.name:{width}}  {first:>{guess}}  {likely:>{chance}}  {second} ({less})")
+        named = f"{prediction.name:{width}}  {classes[first]:>{guess}}"
+        lines.append(f"{named}  {likely:>{chance}}  {classes[second]} ({less})")
     return "\n".join(lines)
 
 
-def picture(predictions: list[Prediction], path: Path) -> None:
+def picture(predictions: list[Prediction], path: Path, classes: Sequence[str]) -> None:
     """Save a picture of the images as the network saw them, each beside its prediction.
 
     Raises:
@@ -124,8 +126,9 @@ def picture(predictions: list[Prediction], path: Path) -> None:
         sheet.paste(seen.resize((side, side), Image.Resampling.NEAREST), (x, y))
         first, second = prediction.best()[:2]
         chances = [drawn(figure(each, ".1%")) for each in prediction.probabilities]
-        draw.text((x + side + space, y), str(first), fill=0, font=ImageFont.load_default(48))
-        then = _("then {digit}: {probability}").format(digit=second, probability=chances[second])
+        size = 48 if len(classes[first]) == 1 else 20
+        draw.text((x + side + space, y), classes[first][:12], fill=0, font=ImageFont.load_default(size))
+        then = _("then {digit}: {probability}").format(digit=classes[second], probability=chances[second])
         below = f"{chances[first]}\n{then}\n{prediction.name[-22:]}"
         draw.text((x + side + space, y + 58), below, fill=0, font=ImageFont.load_default(12))
     with files.saving(path) as partial:

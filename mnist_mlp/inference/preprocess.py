@@ -14,14 +14,9 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from mnist_mlp.errors import Problem, reason_of
-from mnist_mlp.images import PIXELS, SIDE
+from mnist_mlp.image_folder import FORMATS
+from mnist_mlp.images import PIXELS, SIDE, fitted
 from mnist_mlp.language import _
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".avif")
-"""The suffixes of the image files in a folder."""
-
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
-"""The formats that Pillow may read, whatever a file's name: none for which it starts another program."""
 
 LIMIT = 64_000_000
 """The maximum number of pixels in a file. Pillow warns above 89 million; all of MNIST in one array has 55 million."""
@@ -104,6 +99,23 @@ def read_image(file: IO[bytes], name: str) -> Gray:
                 return _gray(ImageOps.exif_transpose(opened))
             except Exception as error:
                 raise Problem(_("{name}: the image is corrupt or incomplete").format(name=name)) from error
+
+
+def converted(gray: Gray, dataset: str) -> Digit:
+    """Convert an image to the format of the images of a data set.
+
+    Digits, white on black or black on white, get MNIST's format, but EMNIST's own images stay as they are. Images for
+    other data are white on black and not cut out: they are scaled to 28 × 28 unless they have that size.
+
+    Raises:
+        Problem: there is no digit in the image, and the data set's images are digits.
+    """
+    if dataset == "mnist" or (dataset == "emnist_digits" and gray.shape != (SIDE, SIDE)):
+        return normalize(gray)
+    if gray.shape == (SIDE, SIDE):
+        return gray
+    picture = fitted(Image.fromarray((gray * 255).round().astype(np.uint8)))
+    return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 def normalize(gray: Gray) -> Digit:

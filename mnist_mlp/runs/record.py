@@ -62,8 +62,9 @@ class Result:
         started: when the run was started (the last time, if it was interrupted), in ISO 8601.
         git: the commit of the checkout that holds the code, with "+" if it was changed; None outside one.
         experiment: option of the group, or none. This and the next two are None in records of version 0.1.0.
-        question: q01 to q10, baseline (which all questions share) or none.
+        question: q01 to q10, baseline (which all questions share) or none, as on other data than MNIST.
         protocol: disjoint or notebook.
+        classes: their names, in the order of the network's outputs; None in earlier records, whose classes are digits.
     """
 
     schema: int
@@ -85,6 +86,7 @@ class Result:
     experiment: str | None = None
     question: str | None = None
     protocol: str | None = None
+    classes: list[str] | None = None
 
     @property
     def author(self) -> str | None:

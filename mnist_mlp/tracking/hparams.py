@@ -63,7 +63,7 @@ class Hyperparameters(Callback):
 def columns(config: Config) -> dict[str, str | float]:
     """Return the hyperparameters of a run, words and numbers; every run has the same ones."""
     activation = config.model.activation
-    sizes = config.model.hidden_sizes
+    sizes, data = config.model.hidden_sizes, config.data.dataset
     return {
         "question": config.chosen["question"],
         "model": config.chosen["model"],
@@ -79,7 +79,8 @@ def columns(config: Config) -> dict[str, str | float]:
         "lr": float(config.optimizer["lr"]),
         "batch": config.data.batch,
         "epochs": config.epochs,
-        "protocol": config.data.protocol,
+        # Not in a column of its own, which earlier runs lack.
+        "protocol": ", ".join([config.data.protocol, *([] if data == "mnist" else [data])]),
         "seed": config.seed,
     }
 
