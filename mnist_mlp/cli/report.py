@@ -16,7 +16,7 @@ from mnist_mlp.cli.arguments import Parser, one_of, path, some_of, whole_number
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather
-from mnist_mlp.report.write import write
+from mnist_mlp.report.write import counted, write
 
 
 def protocol(text: str) -> str:
@@ -54,6 +54,9 @@ def make(study: Study, arguments: argparse.Namespace, verb: str) -> None:
     Raises:
         Problem: there are no runs to report, or the report cannot be written.
     """
+    if study.left_out:
+        said = _("left out, as the questions are about MNIST: runs on {others}; mnist-mlp table has them")
+        print(said.format(others=counted(study.left_out)), file=sys.stderr)
     if not any(study.results()):
         if arguments.questions:
             said = _("{folder}: there are no runs of {questions}; mnist-mlp reproduce trains them")

@@ -94,7 +94,7 @@ class TrainedRun:
         """
         import torch
 
-        network, pixels = self.network, _pixels(images)
+        network, pixels = self.network, _pixels(images, self.config.data.dataset)
         with torch.inference_mode():
             probabilities = network(torch.from_numpy(pixels)).double().softmax(dim=1).numpy()
         return Predictions(probabilities.argmax(axis=1), probabilities)
@@ -112,11 +112,11 @@ class TrainedRun:
         return f"<p>{escape(repr(self)[1:-1])}<br><code>{escape(str(self.folder))}</code></p>{rows}"
 
 
-def _pixels(images: Any) -> Float64[np.ndarray, "images 784"]:
+def _pixels(images: Any, dataset: str) -> Float64[np.ndarray, "images 784"]:
     if isinstance(images, (str, Path)):
         from mnist_mlp.inference.predict import digits_of
 
-        digits, problems = digits_of(Path(images).expanduser())
+        digits, problems = digits_of(Path(images).expanduser(), dataset)
         if problems:
             raise problems[0]
         return np.stack([digit for name, digit in digits]).reshape(len(digits), PIXELS)

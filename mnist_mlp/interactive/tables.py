@@ -12,7 +12,10 @@ from mnist_mlp.language import _
 from mnist_mlp.runs.record import RECORD, Epoch, Result, read
 
 RUN = ("label", "seed", "status")
-SETTINGS = ("experiment", "question", "protocol", "hidden_sizes", "activation", "optimizer", "lr", "batch", "epochs")
+SETTINGS = (
+    *("experiment", "question", "protocol", "dataset", "hidden_sizes", "activation", "optimizer", "lr", "batch"),
+    "epochs",
+)
 MEASURED = ("val_loss", "val_accuracy", "test_loss", "test_accuracy", "seconds", "steps", "parameters")
 EPOCH = [field.name for field in fields(Epoch)]
 
@@ -81,6 +84,7 @@ def _row(folder: Path, result: Result | None) -> dict[str, Any]:
         "experiment": result.experiment,
         "question": result.question,
         "protocol": config["data"]["protocol"],
+        "dataset": config["data"].get("dataset", "mnist"),  # which earlier records lack
         "hidden_sizes": "-".join(map(str, model["hidden_sizes"])),
         "activation": activation if isinstance(activation, str) else "-".join(activation),
         "optimizer": optimizer["_target_"].rpartition(".")[2],

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.launch import check
-from mnist_mlp.runs.record import RECORD, Result
+from mnist_mlp.runs.record import RECORD, Result, read
 from mnist_mlp.statistics import Comparison, Summary, Verdict, compare, holm, summarize, verdict
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ class Study:
     Attributes:
         variants: of each question, first under one protocol, then under the other, in the question's order.
         baselines: by protocol.
+        left_out: the number of runs in the same folder on other data, as the questions are about MNIST.
         differences: by identity, of every variant that is not a baseline.
     """
 
@@ -143,6 +145,7 @@ class Study:
     protocols: tuple[str, ...]
     variants: tuple[Variant, ...]
     baselines: dict[str, Variant]
+    left_out: dict[str, int] = field(default_factory=dict)
     differences: dict[str, Difference] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,6 +220,9 @@ def gather(
             if name not in known:
                 raise Problem(wrong[kind].format(name=name, known=", ".join(known), hint=nearest(name, known)))
     for text in overrides:
+        if text.partition("=")[0].lstrip("+~") == "data.dataset":
+            said = _("{override}: the questions are about MNIST; mnist-mlp table tabulates runs on other data")
+            raise Problem(said.format(override=text))
         if text.partition("=")[0].lstrip("+~") in OWN:
             raise Problem(_("{override}: set by the questions, --seeds and the other options").format(override=text))
     baseline = ["experiment=baseline", "seed=0", *overrides]
@@ -257,7 +263,15 @@ def gather(
             baselines[protocol] = baselines[protocol].with_seeds(found)
             selected = [each.with_seeds(found) if each.protocol == protocol else each for each in selected]
     selected.sort(key=lambda each: (questions.index(each.question), protocols.index(each.protocol)))
-    return Study(tuple(questions), tuple(protocols), tuple(selected), {name: baselines[name] for name in protocols})
+    kept = {name: baselines[name] for name in protocols}
+    return Study(tuple(questions), tuple(protocols), tuple(selected), kept, on_other_data(runs_dir))
+
+
+def on_other_data(runs_dir: str) -> dict[str, int]:
+    """Count the records of runs on other data than MNIST, by the data set's name."""
+    results = [read(path) for path in sorted(Path(runs_dir).glob(f"*/seed*/{RECORD}"))]
+    names = (str(result.config.get("data", {}).get("dataset", "mnist")) for result in results if result)
+    return dict(Counter(name for name in names if name != "mnist"))
 
 
 def with_seed(config: Config, seed: int) -> Config:

@@ -75,6 +75,7 @@ TEXTS: dict[str, Any] = {
         "hardware": N_("hardware"),
         "dates": N_("started"),
         "runs": N_("runs"),
+        "left_out": N_("left out: runs on other data than MNIST"),
     },
     "no_commit": N_("outside a checkout"),
     "runs": N_("{completed} completed, {diverged} diverged, {missing} missing"),

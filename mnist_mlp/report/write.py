@@ -1,6 +1,6 @@
 """The report: a study as Markdown, one HTML page, figures and a table of results. Free of torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,14 @@ def facts(study: Study, words: Words, command: str) -> list[tuple[str, str]]:
         "dates": several(sorted(result.started[:10] for result in results)),
         "runs": words.texts["runs"].format(**counts),
     }
+    if study.left_out:
+        found["left_out"] = counted(study.left_out)
     return [(words.texts["facts"][name], value) for name, value in found.items()]
+
+
+def counted(numbers: Mapping[str, int]) -> str:
+    """List names with their numbers, as in fashion (3), kmnist (1)."""
+    return ", ".join(f"{name} ({number})" for name, number in numbers.items())
 
 
 def several(values: Iterable[str | None]) -> str:
