@@ -9,7 +9,7 @@ import time
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from textwrap import dedent
 
@@ -47,7 +47,7 @@ def commands(page: str) -> list[str]:
 
 
 COMMANDS = dict.fromkeys(line for page in PAGES.values() for line in commands(page))
-ELSEWHERE = [  # what installs or takes long; the tests of these scripts and of the installation have them
+ELSEWHERE = [  # what installs, fetches or takes long; the tests of these scripts, data and the installation have them
     ".venv\\Scripts\\activate",
     "bash scripts/dev/constraints.sh",
     "bash scripts/test.sh",
@@ -77,10 +77,15 @@ ELSEWHERE = [  # what installs or takes long; the tests of these scripts and of 
     "python scripts/search.py q01_width --trials 20",
     "python scripts/search.py q01_width --trials 20 --jobs 2",
     "python scripts/search.py q10 --trials 30",
+    "python scripts/table.py data=fashion 'experiment=q05 data=fashion'",
     "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented",
     "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented"
     " --csv docs/results/beyond.csv",
+    "python train.py data=emnist_digits",
+    "python train.py data=fashion",
+    "python train.py data=kmnist data.protocol=notebook",
     "python train.py question=q02 hydra/launcher=slurm",
+    "python train.py question=q05 data=fashion",
     "python3 -m venv .venv",
     "source .venv/bin/activate",
     "tensorboard --logdir runs",
@@ -104,6 +109,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     Path("drawings").mkdir()
     Image.fromarray(digit).save("drawings/one.png")
     np.save("digits.npy", digit[None])
+    for label, number in product(range(2), range(100)):
+        path = Path("my_images", str(label), f"{number}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((28, 28), 100 * label + number, np.uint8)).save(path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     for own in (text for _, language, text in FENCE.findall(PAGES["docs/extending.md"]) if language == "yaml"):
         path = Path(*re.findall(r"^# (\S+\.yaml)$", own, re.MULTILINE))
