@@ -135,7 +135,7 @@ for number, ax in zip(wrong, axes.flat, strict=False):
 # - `compare()`: a row for each network. `n` is the number of runs, `mean` their mean test accuracy, from `low` to
 #   `high` is its interval. `difference` is the mean difference from the baseline, seed by seed, with its interval.
 #   `p` is the p-value of the paired t-test, adjusted for all rows (Holm); below 0.05 the `verdict` is *better* or
-#   *worse*, otherwise *no difference shown*.
+#   *worse*, otherwise *no difference shown*. The row of the baseline itself has no difference (`NaN`).
 #
 # *No difference shown* does not mean that there is none: only that so few runs cannot tell it from chance. With two
 # or three seeds this is the verdict on all but large differences. Five or more seeds decide more, and take longer;

@@ -142,7 +142,7 @@ for number, ax in zip(wrong, axes.flat, strict=False):
 #   intervalo de `low` a `high`. `difference` es la diferencia media con la red de referencia, semilla a semilla,
 #   también con su intervalo. `p` es el valor p de la prueba t para muestras emparejadas, ajustado para todas las
 #   filas (Holm); por debajo de 0,05 el veredicto (`verdict`) es *better* (mejor) o *worse* (peor), y si no, *no
-#   difference shown* (sin diferencia significativa).
+#   difference shown* (sin diferencia significativa). La fila de la propia referencia no tiene diferencia (`NaN`).
 #
 # *Sin diferencia significativa* no quiere decir que no la haya: solo que tan pocas ejecuciones no permiten
 # distinguirla del azar. Con dos o tres semillas ese es el veredicto salvo que la diferencia sea grande. Con cinco o

@@ -1,5 +1,6 @@
 """What is printed: in color and within the width of a terminal, plain and of any width elsewhere. Free of torch."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ def console(stderr: bool = False) -> "Console":
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()  # whatever FORCE_COLOR says, a file stays plain
     widgets = stderr and in_notebook()
+    if widgets:
+        logging.getLogger("Comm").setLevel(logging.ERROR)  # no warning of what the browser answers a bar that has ended
     return Console(
         stderr=stderr,
         force_terminal=terminal,

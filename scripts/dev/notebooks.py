@@ -79,14 +79,14 @@ def execute(notebook: NotebookNode, short: bool = False) -> None:
     for cell in cells:
         cell.metadata = {}
         if cell.cell_type == "code":
-            cell.outputs = without_widgets(cell.outputs)
+            cell.outputs = without_bars(cell.outputs)
 
 
-def without_widgets(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Leave out the bars, which end with their session, and join the lines that they divided."""
+def without_bars(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Leave out what is displayed but figures, as bars end with their session, and join the lines that they divided."""
     kept: list[NotebookNode] = []
     for output in outputs:
-        if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+        if output.output_type == "display_data" and "image/png" not in output.data:
             continue
         if kept and output.output_type == "stream" and kept[-1].get("name") == output.name:
             kept[-1].text += output.text
