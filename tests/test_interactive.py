@@ -322,6 +322,12 @@ def test_numbers_of_numpy_and_torch_are_values() -> None:
         lab.sweep(seed=[])
 
 
+def test_a_sweep_names_networks_of_the_users_own() -> None:
+    for model in (torch.nn.Linear, torch.nn.Sequential(torch.nn.Linear(784, 10)), [torch.nn.Linear]):
+        with pytest.raises(lab.Problem, match=re.escape("as in 'model._target_=my_package.Net'")):
+            lab.sweep(model=model, seed=range(2))
+
+
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
 
 

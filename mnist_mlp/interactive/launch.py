@@ -77,6 +77,10 @@ def sweep(*overrides: str, show: bool = True, **keys: Any) -> "Sweep":
     """
     from mnist_mlp.interactive.sweep import Sweep
 
+    models = keys.get("model")
+    if not all(isinstance(each, str | None) for each in (models if isinstance(models, list | tuple) else [models])):
+        said = _("sweep: name a network of your own, as in '{key}'; mnist_mlp.train takes the class itself")
+        raise Problem(said.format(key="model._target_=my_package.Net"))
     texts = [*_texts(overrides), *sweep_of(keys), "hydra.mode=MULTIRUN"]
     with _LOCK, composing() as hydra:
         launch = _checked(texts)
