@@ -45,6 +45,7 @@ import pandas as pd
 import mnist_mlp as lab
 
 os.environ["LANGUAGE"] = "en"  # the messages and figures
+# os.environ["MNIST_MLP_AUTHOR"] = "Ana García"  # your name, without the first #, for the records
 pd.options.display.float_format = "{:.4f}".format
 
 # %% [markdown]
@@ -642,9 +643,10 @@ leak.compare(of="test_accuracy")
 # original split them.
 
 # %%
-split = lab.MNISTDataModule(protocol="notebook").protocol
-validation = split.validation()
-training = split.training(seed=0, epoch=0)
+data = lab.MNISTDataModule(protocol="notebook")
+data.setup("fit")
+validation = data.protocol.validation()
+training = data.protocol.training(seed=0, epoch=0)
 len(validation), len(training)
 
 # %% [markdown]

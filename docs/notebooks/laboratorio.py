@@ -47,6 +47,7 @@ import pandas as pd
 import mnist_mlp as lab
 
 os.environ["LANGUAGE"] = "es"  # los mensajes y las figuras
+# os.environ["MNIST_MLP_AUTHOR"] = "Ana García"  # tu nombre, sin el primer #, para los registros
 pd.options.display.float_format = "{:.4f}".format
 
 # %% [markdown]
@@ -656,9 +657,10 @@ leak.compare(of="test_accuracy")
 # primera época, con la partición del original.
 
 # %%
-split = lab.MNISTDataModule(protocol="notebook").protocol
-validation = split.validation()
-training = split.training(seed=0, epoch=0)
+data = lab.MNISTDataModule(protocol="notebook")
+data.setup("fit")
+validation = data.protocol.validation()
+training = data.protocol.training(seed=0, epoch=0)
 len(validation), len(training)
 
 # %% [markdown]
