@@ -24,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mnist_mlp as lab
+from mnist_mlp.config.compose import before_1_4
 from mnist_mlp.config.schema import Config
 from mnist_mlp.interactive import launch
 from mnist_mlp.interactive.sweep import distinguishing
@@ -32,6 +33,7 @@ from mnist_mlp.statistics import compare, holm, summarize
 from mnist_mlp.training import train
 
 Command = Callable[..., int]
+VERSION: dict[str, Any] = {"version_base": "1.3"} if before_1_4 else {}
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +251,7 @@ def test_a_running_event_loop_does_no_harm() -> None:
 
 
 def test_the_job_of_another_hydra_application_can_train() -> None:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "conf"), **VERSION):
         other = GlobalHydra.instance().hydra
         lab.train(epochs=1, show=False)
         assert GlobalHydra.instance().hydra is other
@@ -258,7 +260,7 @@ def test_the_job_of_another_hydra_application_can_train() -> None:
 
 
 def test_what_hydra_composed_elsewhere_can_be_trained(tmp_path: Path) -> None:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "conf"), **VERSION):
         composed = hydra_compose("config", [*SHORT, "activation=tanh", "logger=none"])
     run = lab.train(composed, show=False)
     assert run.folder == lab.train("activation=tanh", epochs=1, **{"data.steps_per_epoch": 2}).folder
