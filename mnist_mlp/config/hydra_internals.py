@@ -99,6 +99,15 @@ class Loader(ConfigLoaderImpl):
                 job.override_dirname = name_of_folder(of_jobs, **job.config.override_dirname)
         return cast(DictConfig, composed)
 
+    def _load_configuration(
+        self, *, activate_config_repository: bool, parsed_overrides: list[Override] | None = None, **named: Any
+    ) -> DictConfig:
+        # Hydra 1.4 composes the configuration of a job here, and calls this from `load_configuration`, too.
+        if activate_config_repository or parsed_overrides is not None:
+            return self.load_configuration(**named)
+        implementation: Any = super()
+        return cast(DictConfig, implementation._load_configuration(activate_config_repository=False, **named))
+
     def has_own_network(self, overrides: list[Override]) -> bool:
         """Whether keys of model are among some overrides and are those of a network of the user's own."""
         names = [override.key_or_group for override in overrides]
