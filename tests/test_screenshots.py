@@ -16,7 +16,7 @@ from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from mnist_mlp.tracking.curves import LAYOUT
+from mnist_mlp.tracking.curves import layout
 from mnist_mlp.tracking.hparams import METRICS
 
 SCRIPT = ROOT / "scripts" / "dev" / "screenshots.py"
@@ -204,7 +204,7 @@ def test_custom_scalars_shows_its_charts_and_the_bands_of_the_means(
     screenshots: ModuleType, page: Page, address: str
 ) -> None:
     screenshots.open_tab(page, address, "custom_scalars")
-    expect(page.locator(".category-name")).to_have_text(list(LAYOUT))
+    expect(page.locator(".category-name")).to_have_text(list(layout()))
     expect(page.locator("tf-custom-scalar-multi-line-chart-card .line-plot path.line").first).to_be_visible()
     charts = page.locator("tf-custom-scalar-margin-chart-card")
     expect(charts).to_have_count(4)
