@@ -3,7 +3,7 @@
 # Needs uv (pip install uv). Takes the hashes of all files of a version, for Linux, macOS and Windows.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \
+uv pip compile pyproject.toml --quiet --extra dev --extra notebook --universal --python-version 3.11 \
     --constraint <(.venv/bin/python -m pip freeze --exclude-editable) \
     --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
     --output-file scripts/constraints.txt
