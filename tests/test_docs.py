@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise, product
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +94,14 @@ ELSEWHERE = [  # what installs, fetches or takes long; the tests of these script
 TRAININGS = [line for line in COMMANDS if line.startswith("python train.py") and line not in ELSEWHERE]
 VERBS = [line for line in COMMANDS if line.startswith("python scripts/") and line not in ELSEWHERE]
 
+AGAIN = ("seed=12,13,14", "collect.py", "--language es", "seed=range(10)")
+"""In commands that take long, and differ from others in the seeds or the language, or have tests of their own."""
+
+
+def marked(line: str) -> Any:
+    """Mark a command that only `scripts/test.sh --all` runs."""
+    return pytest.param(line, marks=[pytest.mark.slow] * any(text in line for text in AGAIN))
+
 
 def test_the_pages_have_the_commands_that_are_tested() -> None:
     assert len(TRAININGS) >= 25
@@ -128,7 +137,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("files")
-@pytest.mark.parametrize("line", TRAININGS)
+@pytest.mark.parametrize("line", [marked(line) for line in TRAININGS])
 def test_every_training_command_runs(command: Callable[..., int], line: str) -> None:
     asks = "--help" in line or "--cfg" in line
     one_seed = ["seed=0"] if "question=" in line else []
@@ -155,7 +164,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
-@pytest.mark.parametrize("line", VERBS)
+@pytest.mark.parametrize("line", [marked(line) for line in VERBS])
 def test_every_command_for_trained_networks_runs(
     files: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:

@@ -410,6 +410,7 @@ def test_a_module_of_ones_own_takes_the_folder(images: Path) -> None:
     assert [len(batch[1]) for batch in data.test_dataloader()] == [30]
 
 
+@pytest.mark.slow
 def test_a_question_on_other_data_is_left_out_of_the_report(
     images: Path,
     command: Callable[..., int],

@@ -68,7 +68,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 FOLDERS = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
 GROUPS = sorted(FOLDERS - {"hydra", "question", "trainer", "debug"})
 APART = {*MODULES, "relu_tanh_sigmoid", "emnist_digits", "fashion", "folder", "kmnist"}
-"""What needs an extra of the package, data that is not bundled, and what is for three hidden layers, as experiment=q10 has them."""
+"""What needs an extra or data that is not bundled, and what is for three hidden layers, as experiment=q10 has them."""
 
 
 @pytest.mark.slow

@@ -333,6 +333,7 @@ def test_a_sweep_names_networks_of_the_users_own() -> None:
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_pages_code_runs() -> None:
     assert len(BLOCKS) >= 5
     names: dict[str, Any] = {}
