@@ -82,13 +82,18 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., in
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments, f"runs_dir={tmp_path / 'runs'}"])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return status_of(main)
 
     return run
+
+
+def status_of(main: Callable[[], None]) -> int:
+    """Run a command line in this process; give its exit status."""
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
 
 
 class Done(NamedTuple):

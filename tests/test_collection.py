@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import status_of
 from omegaconf import OmegaConf
 
 from mnist_mlp.cli.train import main as train
@@ -303,11 +304,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Collect:
     def run(*arguments: object) -> int:
         settings = ["--questions=q02", *(f"--set={each}" for each in SHORT)]
         monkeypatch.setattr(sys, "argv", ["mnist-mlp", "collect", *settings, *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return status_of(main)
 
     return run
 

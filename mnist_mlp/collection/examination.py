@@ -18,7 +18,7 @@ from mnist_mlp.collection.students import printable
 from mnist_mlp.config.identity import identity
 from mnist_mlp.config.schema import Config
 from mnist_mlp.inference import evaluation
-from mnist_mlp.inference.load import load
+from mnist_mlp.inference.load import load, tested_checkpoint
 from mnist_mlp.language import _, figure
 from mnist_mlp.runs import checkpoint
 from mnist_mlp.runs.record import RECORD, Result, explained, read
@@ -80,7 +80,7 @@ def examine(student: str, folder: Path, place: str) -> Run:
     traces = {f"epochs {[epoch.seconds for epoch in result.epochs]}"} if result.epochs else set()
     for events in folder.glob("events.out.tfevents*"):
         traces.add(f"events {hashlib.sha256(events.read_bytes()).hexdigest()}")
-    tested = folder / "checkpoints" / ("best.ckpt" if config.test == "best" else "last.ckpt")
+    tested = folder / "checkpoints" / tested_checkpoint(config)
     weights = accuracy = None
     try:
         content = checkpoint.read(tested)

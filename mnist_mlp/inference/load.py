@@ -63,7 +63,7 @@ class Trained:
         """The recorded test loss in nats and accuracy as a fraction; None unless the run tested these weights."""
         if self.result is None or self.config is None or self.result.status != "completed":
             return None
-        return self.result.test if self.checkpoint.name == _tested(self.config) else None
+        return self.result.test if self.checkpoint.name == tested_checkpoint(self.config) else None
 
 
 def load(run: str, runs_dir: str = "runs") -> Trained:
@@ -98,11 +98,12 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
         status = _(result.status) if result else _("not finished")
         raise Problem(said.format(folder=folder, status=status))
     config = _config(result, folder)
-    tested = folder / "checkpoints" / _tested(config)
+    tested = folder / "checkpoints" / tested_checkpoint(config)
     return Trained(tested, _model(tested), result, config)
 
 
-def _tested(config: Config) -> str:
+def tested_checkpoint(config: Config) -> str:
+    """Return the name of the checkpoint with the weights that a run tests."""
     return "best.ckpt" if config.test == "best" else "last.ckpt"
 
 
