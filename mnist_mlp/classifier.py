@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypedDict
 import lightning
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
@@ -95,6 +95,8 @@ class MNISTClassifier(lightning.LightningModule):
         """The latest means of the stages "train" (an epoch), "val" and "test"."""
         self.val_accuracies: list[float] = []
         """Of each epoch so far, as fractions."""
+        self.right: Bool[Tensor, " images"] | None = None
+        """Which test images were classified correctly, in their order; None if not all of them were used."""
 
     def forward(self, images: Float[Tensor, " batch *pixels"]) -> Float[Tensor, "batch 10"]:
         """Compute the logits of images with values in [0, 1]."""
@@ -221,18 +223,29 @@ class MNISTClassifier(lightning.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Begin the sums."""
-        self.totals = Totals(self.device)
+        self.totals, self.right = Totals(self.device), None
 
     def test_step(self, batch: Batch) -> Float[Tensor, "samples 10"]:
         """Add a batch to the sums; give its logits to callbacks."""
         logits = self(batch.images)
+        if self.trainer.num_test_batches == [1]:  # of all images, of which each process has a share
+            self.right = logits.argmax(dim=1) == batch.labels
         self.totals.add(*self.score_logits(logits, batch.labels), len(batch.labels))
         return logits
 
     def on_test_epoch_end(self) -> None:
         """Log the means over the test images."""
         self.metrics["test"] = self.totals.mean(self.trainer)
+        if self.right is not None:
+            self.right = self._of_all_processes(self.right)
         self._log("test")
+
+    def _of_all_processes(self, share: Bool[Tensor, " share"]) -> Bool[Tensor, " images"]:
+        reduce, rank, processes = self.trainer.strategy.reduce, self.global_rank, self.trainer.world_size
+        images = int(reduce(torch.tensor(len(share), device=self.device), reduce_op="sum"))
+        right = torch.zeros(images, dtype=torch.int32, device=self.device)
+        right[rank::processes] = share.int()
+        return reduce(right, reduce_op="sum") > 0
 
     def _log(self, stage: str) -> None:
         # For callbacks to monitor; the callback Curves writes to the loggers.

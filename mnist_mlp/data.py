@@ -249,7 +249,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         protocol: a name of `PROTOCOLS`.
         dir: of the files, in torchvision's layout; None is a per-user cache directory. For a folder of images, that.
         batch: the samples of one optimizer step (over all processes, where there are several).
-        split_seed: determines the validation images.
+        split_seed: determines the validation images; None takes `seed`.
         seed: determines, with the epoch, the order of the training images.
         steps_per_epoch: optimizer steps after which each epoch ends; None trains on all images.
         augmentation: deforms the training images of each epoch anew.
@@ -264,7 +264,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         protocol: str = "disjoint",
         dir: str | None = None,
         batch: int = 100,
-        split_seed: int = 0,
+        split_seed: int | None = None,
         seed: int = 0,
         steps_per_epoch: int | None = None,
         augmentation: Deformation | None = None,
@@ -274,7 +274,7 @@ class MNISTDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.source = datasets.source(dataset, dir, content)
-        self.kind_of_protocol, self.split_seed = PROTOCOLS[protocol], split_seed
+        self.kind_of_protocol, self.split_seed = PROTOCOLS[protocol], seed if split_seed is None else split_seed
         self.batch = batch
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch

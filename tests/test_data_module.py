@@ -88,6 +88,16 @@ def test_prediction_gets_the_test_images(tmp_path: Path) -> None:
     assert logits.shape == (10_000, 10)
 
 
+def test_each_seed_has_a_split_of_its_own_unless_one_is_given() -> None:
+    def validation(**keys: int) -> list[int]:
+        data = MNISTDataModule(**keys)
+        data.setup("fit")
+        return list(data.protocol.validation())
+
+    assert validation(seed=1) != validation(seed=2)
+    assert validation(seed=1, split_seed=0) == validation(seed=2, split_seed=0) == validation()
+
+
 def test_without_a_trainer_each_pass_has_the_order_of_the_next_epoch() -> None:
     data = MNISTDataModule(steps_per_epoch=2)
     data.prepare_data()

@@ -21,7 +21,7 @@ def config(*overrides: str) -> Config:
     [("baseline", "acf8c16a"), ("q10_best", "6ecf0e62"), ("beyond", "829aaf0a"), ("beyond_augmented", "d5a2bb13")],
 )
 def test_the_experiments_have_their_published_identities(experiment: str, published: str) -> None:
-    assert identity(config(f"experiment={experiment}")) == published
+    assert identity(config(f"experiment={experiment}", "data.split_seed=0")) == published
 
 
 def test_every_published_run_of_the_lab_has_its_identity() -> None:
@@ -29,7 +29,7 @@ def test_every_published_run_of_the_lab_has_its_identity() -> None:
     for variant, protocol, folder in runs.itertuples(index=False):
         width = variant.removeprefix("hidden_sizes=").partition("-")[0]
         chosen = f"width={width}" if "=" in variant else f"experiment={variant}"
-        assert identity(config(chosen, f"data.protocol={protocol}")) == folder, (variant, protocol)
+        assert identity(config(chosen, f"data.protocol={protocol}", "data.split_seed=0")) == folder, (variant, protocol)
 
 
 def test_every_published_run_of_how_far_it_goes_has_its_identity() -> None:

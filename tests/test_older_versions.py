@@ -29,13 +29,16 @@ from mnist_mlp.search.trials import Search
 LEFT = ROOT / "tests" / "data" / "version_0.1.0"
 SPACE = str(LEFT / "small.yaml")
 
-PLAIN = "width=2 lr=0.01 data.steps_per_epoch=20 epochs=3"
+PLAIN = "width=2 lr=0.01 data.split_seed=0 data.steps_per_epoch=20 epochs=3"
 SWEEP = f"-m {PLAIN} trainer=cpu trainer.threads=1 logger=csv callbacks=light seed=0,1"
 AVERAGED = (
-    "width=3 activation=tanh optimizer=momentum lr=0.1 data.steps_per_epoch=5 epochs=6 trainer=cpu "
+    "width=3 activation=tanh optimizer=momentum lr=0.1 data.split_seed=0 data.steps_per_epoch=5 epochs=6 trainer=cpu "
     "trainer.threads=1 ema=0.8 scheduler=plateau scheduler.patience=0 patience=2 seed=33"
 )
-DIVERGED = "width=3 optimizer=sgd lr=1e30 data.steps_per_epoch=20 epochs=3 trainer=cpu logger=none callbacks=none"
+DIVERGED = (
+    "width=3 optimizer=sgd lr=1e30 data.split_seed=0 data.steps_per_epoch=20 epochs=3 trainer=cpu logger=none "
+    "callbacks=none"
+)
 
 Lab = Callable[..., str]
 

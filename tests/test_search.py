@@ -80,7 +80,7 @@ def test_a_search_leaves_a_winner_that_can_be_run(
     assert "points came from selecting the luckiest trial" in page
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "parameters.png").read_bytes().startswith(b"\x89PNG")
-    assert command("--config-dir", str(folder), "experiment=small_winner", "seed=100") == 0
+    assert command("--config-dir", str(folder), "experiment=small_winner", "seed=100", "data.split_seed=0") == 0
     trained = capsys.readouterr().out
     with composing():
         found = Search(space.read(str(tmp_path / "small.yaml")), tmp_path / "searched")

@@ -18,6 +18,7 @@ from mnist_mlp.callbacks.history import History
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.runs.machine import cores
+from mnist_mlp.runs.record import read
 
 Command = Callable[..., int]
 
@@ -100,7 +101,16 @@ def test_the_metrics_are_means_over_samples(command: Command, tmp_path: Path) ->
     assert epoch["train_accuracy"] == (logits.argmax(1) == batch.labels).double().mean().item()
     model.load_state_dict(weights(tmp_path / "runs"))
     (test,) = data.test_dataloader()
-    assert result["test"]["accuracy"] == pytest.approx((model(test.images).argmax(1) == test.labels).float().mean())
+    right = model(test.images).argmax(1) == test.labels
+    assert result["test"]["accuracy"] == pytest.approx(right.float().mean())
+    (record,) = tmp_path.glob("runs/*/seed0/result.json")
+    assert (read(record).right == right.numpy()).all()
+
+
+def test_a_limited_test_keeps_no_answers_of_single_images(command: Command, tmp_path: Path) -> None:
+    command(*SHORT, "+trainer.limit_test_batches=2")
+    (result,) = results(tmp_path / "runs").values()
+    assert (result["status"], result["correct"]) == ("limited", None)
 
 
 def test_a_checkpoint_alone_gives_a_usable_model(command: Command, tmp_path: Path) -> None:
@@ -285,6 +295,7 @@ def test_two_processes_train_as_one_does(command: Command, tmp_path: Path) -> No
     assert command(*overrides, "trainer=cpu", "overwrite=true") == 0
     alone = results(tmp_path / "runs")[name]
     assert shared["optimizer_steps"] == alone["optimizer_steps"] == 10
+    assert shared["correct"] == alone["correct"]
     assert shared["test"]["loss"] == pytest.approx(alone["test"]["loss"], rel=1e-4)
     for theirs, ours in zip(shared["epochs"], alone["epochs"], strict=True):
         assert theirs["train_loss"] == pytest.approx(ours["train_loss"], rel=1e-5)

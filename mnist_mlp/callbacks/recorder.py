@@ -17,7 +17,7 @@ from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import formatted
 from mnist_mlp.runs import machine
 from mnist_mlp.runs.folder import Run
-from mnist_mlp.runs.record import SCHEMA, Result, Status
+from mnist_mlp.runs.record import SCHEMA, Result, Status, packed
 
 LIMITS: dict[str, float] = {
     "check_val_every_n_epoch": 1,
@@ -83,6 +83,7 @@ class Recorder:
             question=config.chosen["question"],
             protocol=config.data.protocol,
             classes=self.classes,
+            correct=None if test is None or model.right is None else packed(model.right.cpu().numpy()),
         )
         if self.writes:
             self.run.write(result)

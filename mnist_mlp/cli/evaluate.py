@@ -2,7 +2,7 @@
 
 mnist-mlp evaluate q05/seed0
 mnist-mlp evaluate best --json
-mnist-mlp evaluate runs/baseline-acf8c16a/seed0/checkpoints/best.ckpt --picture mistakes.png
+mnist-mlp evaluate runs/baseline-3f988a12/seed0/checkpoints/best.ckpt --picture mistakes.png
 """
 
 import json

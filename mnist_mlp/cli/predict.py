@@ -2,7 +2,7 @@
 
     mnist-mlp predict baseline digit.png photographs/
     mnist-mlp predict best digits.npy --show seen.png
-    mnist-mlp predict runs/baseline-acf8c16a/seed0 digit.jpg --json
+    mnist-mlp predict runs/baseline-3f988a12/seed0 digit.jpg --json
 
 RUN is the folder of a run, a label as in `q05` or `q05/seed0`, a checkpoint file, or `best`. Each image is first
 converted to MNIST's format, or to that of the data that the network was trained on. The exit status is 1 if some of the

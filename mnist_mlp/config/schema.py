@@ -42,7 +42,7 @@ class DataConfig:
     protocol: str = key("split and shuffle", Names(("disjoint", "notebook")))
     dir: str | None = key("directory of the files, null a per-user cache directory; of data=folder, the images")
     batch: int = key("samples per optimizer step", BATCH, mirrors="batch")
-    split_seed: int = key("determines the validation images", SEED)
+    split_seed: int | None = key("determines the validation images; null: data.seed does", SEED)
     seed: int = key("determines the order of the training images", SEED, mirrors="seed")
     steps_per_epoch: int | None = key("optimizer steps per epoch; null uses all images", Numbers(1, integer=True))
     dataset: str = key("images and their classes", Names(DATASETS), default="mnist")

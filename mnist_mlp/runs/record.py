@@ -3,10 +3,13 @@
 import json
 import math
 import re
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from mnist_mlp.config.identity import is_observer
 from mnist_mlp.language import N_, _
@@ -65,6 +68,8 @@ class Result:
         question: q01 to q10, baseline (which all questions share) or none, as on other data than MNIST.
         protocol: disjoint or notebook.
         classes: their names, in the order of the network's outputs; None in earlier records, whose classes are digits.
+        correct: `images`, their number, and `bits`, a bit for each that was classified correctly, as `packed` gives it;
+            None in earlier records, and if not all test images were used.
     """
 
     schema: int
@@ -87,6 +92,15 @@ class Result:
     question: str | None = None
     protocol: str | None = None
     classes: list[str] | None = None
+    correct: dict[str, Any] | None = None
+
+    @property
+    def right(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+        """Which test images were classified correctly, in their order; None if the record does not have it."""
+        if self.correct is None:
+            return None
+        packed = np.frombuffer(b64decode(self.correct["bits"]), np.uint8)
+        return np.unpackbits(packed, count=self.correct["images"]).astype(bool)
 
     @property
     def author(self) -> str | None:
@@ -107,6 +121,11 @@ def read(record: Path) -> Result | None:
         return result if _is(result, Result) and _agrees(result) else None
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+
+
+def packed(right: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, Any]:
+    """Pack which test images were classified correctly, eight a byte, in Base64."""
+    return {"images": len(right), "bits": b64encode(np.packbits(right).tobytes()).decode()}
 
 
 def explained(reason: str) -> str:

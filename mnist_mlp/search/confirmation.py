@@ -1,4 +1,4 @@
-"""The winner of a search: its experiment file, and its accuracy with fresh seeds and a fresh split."""
+"""The winner of a search: its experiment file, and its accuracy with fresh seeds, each with its own split."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from mnist_mlp.runs.folder import Run
 from mnist_mlp.search.trials import Search, train
 from mnist_mlp.statistics import Summary, summarize
 
-FRESH_SEED, FRESH_SPLIT = 1_000, 1
-"""The first of the seeds, and the split, that no search uses."""
+FRESH_SEED = 1_000
+"""The first of the seeds that no search uses."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Confirmation:
     """Accuracies, as fractions, of the winner and of the reference: the same without what was searched for.
 
     Attributes:
-        searched: the winner's on the validation images, with the search's seeds and split.
-        fresh: the winner's on the validation images, with fresh seeds and a fresh split.
-        fresh_test: the winner's on the test images, with fresh seeds and a fresh split.
+        searched: the winner's on the validation images, with the search's seeds.
+        fresh: the winner's on the validation images, with fresh seeds.
+        fresh_test: the winner's on the test images, with fresh seeds.
         reference_searched: the reference's, like `searched`.
         reference_fresh: the reference's, like `fresh`.
         reference_fresh_test: the reference's, like `fresh_test`.
@@ -41,22 +41,22 @@ class Confirmation:
 
     @property
     def gain(self) -> float:
-        """The winner's validation accuracy over the reference's, with the search's seeds and split."""
+        """The winner's validation accuracy over the reference's, with the search's seeds."""
         return self.searched.mean - self.reference_searched.mean
 
     @property
     def fresh_gain(self) -> float:
-        """The winner's validation accuracy over the reference's, with fresh seeds and a fresh split."""
+        """The winner's validation accuracy over the reference's, with fresh seeds."""
         return self.fresh.mean - self.reference_fresh.mean
 
     @property
     def luck(self) -> float:
-        """The part of the gain that is not confirmed by fresh seeds and a fresh split."""
+        """The part of the gain that is not confirmed by fresh seeds."""
         return self.gain - self.fresh_gain
 
 
 def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], object]) -> Confirmation:
-    """Train and test the winner and the reference with fresh seeds and a fresh split.
+    """Train and test the winner and the reference with fresh seeds.
 
     Args:
         search: with completed trials.
@@ -68,14 +68,15 @@ def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], objec
         Problem: no trial is completed.
     """
     on_threads = f"trainer.threads={threads}"
-    fresh_split = [on_threads, f"data.split_seed={FRESH_SPLIT}", "test=last"]
     summaries = []
     for name, winning in ((_("winner"), search.best.user_attrs["overrides"]), (_("reference"), [])):
         configs = [search.space.config([*winning, on_threads], seed, search.folder) for seed in search.space.seeds]
         summaries.append(summarize([train(config, []) for config in configs]))
         validation, test = [], []
         for seed in range(FRESH_SEED, FRESH_SEED + seeds):
-            config = search.space.config([*winning, *fresh_split], seed, search.folder)
+            config = search.space.config(
+                [*winning, on_threads, "data.split_seed=null", "test=last"], seed, search.folder
+            )
             validation.append(train(config, []))
             result = Run(config).result()
             test.append(result.test["accuracy"] if result and result.test else float("nan"))

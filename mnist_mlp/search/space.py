@@ -54,12 +54,12 @@ class Space:
                 self.config([f"{key}={formatted(value)}"], self.seeds[0], runs_dir)
 
     def config(self, overrides: Sequence[str], seed: int, runs_dir: Path) -> Config:
-        """Compose a run's configuration, which looks at no test image.
+        """Compose a run's configuration, which looks at no test image and has the split that all trials share.
 
         Raises:
             Problem: it cannot be composed, or a value is out of range.
         """
-        quiet = ["logger=none", "callbacks=none", "test=none"]
+        quiet = ["logger=none", "callbacks=none", "test=none", "data.split_seed=0"]
         config = compose_run([*quiet, *self.fixed, *overrides, f"seed={seed}"])
         config.runs_dir = str(runs_dir)
         return config
