@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
@@ -16,6 +17,7 @@ from mnist_mlp.language import SPACE, speaking
 from mnist_mlp.report.study import QUESTIONS, Study
 from mnist_mlp.report.text import MINUS
 from mnist_mlp.report.write import write
+from mnist_mlp.runs.record import packed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BOTH = ["disjoint", "notebook"]
@@ -44,10 +46,10 @@ def test_the_summary_has_every_variant_with_its_verdict_and_the_notebooks_figure
     summary = written(find()).split("## Summary")[1].split("## 2.")[0]
     # Of the baseline: deviation sqrt(0.5) thousandths, times 2.776 / sqrt(5), is 0.09 points.
     assert "|  | baseline | 5 | 97.20 ± 0.09 | 97.70 ± 0.09 |  | 98.62 | 97.97 |" in summary
-    assert "| 2 | hidden layers 200-200-200 (q02) | 5 | 97.20 ± 0.12 | 97.70 ± 0.12 | no difference shown |" in summary
+    assert "| 2 | hidden layers 200-200-200 (q02) | 5 | 97.20 ± 0.12 | 97.70 ± 0.12 | the same |" in summary
     assert "| 5 | activation relu-tanh (q05) | 5 | 98.20 ± 0.12 | 98.70 ± 0.12 | better | 98.67 | 97.83 |" in summary
     assert "| 6 | batch 10000 (q06) | 5 | 90.20 ± 0.15 | 90.70 ± 0.15 | worse | 90.37 | 91.00 |" in summary
-    assert "adjusted for all comparisons of this report (3," in summary
+    assert "in this summary for all 3 comparisons of the report" in summary
 
 
 def test_a_question_is_answered_from_its_numbers(find: Callable[..., Study], written: Callable[..., str]) -> None:
@@ -57,14 +59,52 @@ def test_a_question_is_answered_from_its_numbers(find: Callable[..., Study], wri
         record(study.of("q06", "disjoint")[1], seed, BASELINE[seed] + DIFFERENCES["q06"][seed], seconds=1.6)
     markdown = written(find())
     assert "> Add one hidden layer. How does validation accuracy change? What about the running time?" in markdown
+    text = section(markdown, 6)
+    assert "**With batch 10,000, test accuracy is 7.00 points lower than the baseline's.**" in text
+    assert "- the baseline: 97.70 ± 0.09% of the test images, 97.20 ± 0.09% of the validation images" in text
+    difference = f"{MINUS}7.00 ± 0.09"
+    assert f"- batch 10000: worse than the baseline ({difference} points, 5 replicates); on validation worse" in text
+    row = "| batch 10000 (q06) | 5 | 90.20 ± 0.15 | 90.37 | 90.70 ± 0.15 | 91.00 |"
+    assert f"{row} {difference} | — | <0.001 | worse | 0.12 | {difference} | worse |" in text
+    assert "**With one more hidden layer, test accuracy is the same as the baseline's within 0.2 points.**" in markdown
     assert (
-        "**Answer.** Test accuracy beside the baseline's 97.70 ± 0.09%. "
-        f"Worse: batch 10000 ({MINUS}7.00 ± 0.09 points; validation {MINUS}7.00 ± 0.09).\n"
-    ) in section(markdown, 6)
-    row = (
-        f"| batch 10000 (q06) | 5 | 90.20 ± 0.15 | 90.37 | 90.70 ± 0.15 | 91.00 | {MINUS}7.00 ± 0.09 | <0.001 | worse |"
+        "- 5. ReLU then tanh: **With ReLU, then tanh, test accuracy is 1.00 points higher than the baseline's.**"
+        in markdown
     )
-    assert f"{row} 1.6 ± 0.0 | 9 |" in section(markdown, 6)
+
+
+def test_the_interval_over_other_digits_is_there_where_the_records_have_the_images(
+    find: Callable[..., Study], written: Callable[..., str]
+) -> None:
+    for variant in find(["q06"]).variants:
+        for seed in SEEDS:
+            right = np.random.default_rng([seed, bool(variant.changes)]).random(1000) < (
+                0.9 if variant.changes else 0.97
+            )
+            record(variant, seed, float(right.mean()), correct=packed(right))
+    (row,) = (line for line in section(written(find(["q06"])), 6).splitlines() if line.startswith("| batch 10000"))
+    replicates, images = re.findall(r"± ([\d.]+)", row)[2:4]
+    assert float(images) > float(replicates)
+
+
+def test_an_answer_is_explained_by_further_variants(find: Callable[..., Study], written: Callable[..., str]) -> None:
+    study = find(["q06"], why=True)
+    assert [each.name for each in study.of("q06", "disjoint", explains=True)]
+    for variant in study.variants:
+        for seed in SEEDS:
+            record(variant, seed, (0.907 if variant.name == "q06" else 0.976) + 0.0001 * seed)
+    text = section(written(find(["q06"])), 6)
+    assert "batch 10,000 after 60 epochs (360 steps), 97.62 ± 0.02% (0.00 ± 0.00; the same)" in text
+    assert "| epochs 60, batch 10000 (q06_60_epochs) | 5 |" in text
+
+
+def test_runs_that_fail_are_told_by_their_median(find: Callable[..., Study], written: Callable[..., str]) -> None:
+    for variant in find(["q09"]).variants:
+        for seed in SEEDS:
+            record(variant, seed, 0.1 + 0.3 * (seed == 3) if variant.name == "q09_as_run" else 0.97 + 0.0001 * seed)
+    text = section(written(find(["q09"])), 9)
+    assert "| median 10.00 (10.00 to 40.00), 5 of 5 failed |" in text
+    assert "learning rate 0.2 (as run): undecided (" in text  # a sign test of five replicates decides nothing
 
 
 def test_the_notebooks_answers_are_judged(find: Callable[..., Study], written: Callable[..., str]) -> None:
@@ -79,7 +119,7 @@ def test_the_notebooks_answers_are_judged(find: Callable[..., Study], written: C
     assert (
         "Taken to mean that test accuracy is less than 0.5 points from the baseline's, this holds here. "
         f"The notebook compares one run with one run, {MINUS}0.12 points apart; "
-        "between seeds the baseline varies by 0.02 points (standard deviation)."
+        "between replicates the baseline varies by 0.02 points (standard deviation)."
     ) in section(markdown, 2)
     assert "that test accuracy is more than 6 points below the baseline's, this holds here." in section(markdown, 6)
     assert "this does not hold here: learning rate 0.0001 (" in section(markdown, 8)
@@ -103,10 +143,11 @@ def test_the_target_of_question_10_is_judged_by_its_interval(
 def test_the_leak_is_what_the_protocols_differ_by(find: Callable[..., Study], written: Callable[..., str]) -> None:
     record_all(find(protocols=BOTH), shift=0.01)
     markdown = written(find(protocols=BOTH))
-    row = "| baseline | 97.20 ± 0.09 | 98.20 ± 0.09 | +1.00 ± 0.00 | 98.62 | 97.70 ± 0.09 | 98.70 ± 0.09 |"
+    row = "| baseline | 97.20 ± 0.09 | 98.20 ± 0.09 | +1.00 ± 0.10 | 98.62 | 97.70 ± 0.09 | 98.70 ± 0.09 |"
     assert row in markdown.split("## What the notebook's validation hid")[1].split("## 2.")[0]
     assert "here it is 98.20 ± 0.12% with its split and 97.20 ± 0.12% with a disjoint one" in section(markdown, 2)
     assert "| hidden layers 200-200-200 (q02) | notebook | 5 | 98.20 ± 0.12 | 98.58 |" in section(markdown, 2)
+    assert "Of the 8 validation and test accuracies that the notebook printed at the end, " in markdown
 
 
 def test_without_the_notebooks_protocol_the_leak_is_told_by_itself(
@@ -144,19 +185,24 @@ def test_a_variant_without_a_completed_run_has_no_verdict(
         record(baseline, seed, 0.977)
         record(variant, seed, 0.1, "diverged")
     text = section(written(find(["q06"])), 6)
-    assert "| batch 10000 (q06) | 0 | — | 90.37 | — | 91.00 | — | — |  | — | 9 |" in text
-    assert "Not compared (this needs two seeds of the variant and of the baseline): batch 10000." in text
-    assert "With fewer than two seeds this cannot be judged." in text
+    assert "| batch 10000 (q06) | 0 | — | 90.37 | — | 91.00 | — | — | — | — | — | — | — |" in text
+    assert "**There are no completed runs.**" in text
+    assert "With fewer than three replicates this cannot be judged." in text
 
 
-def test_one_seed_shows_nothing(find: Callable[..., Study], written: Callable[..., str]) -> None:
+def test_two_replicates_decide_nothing_and_the_report_says_so(
+    find: Callable[..., Study], written: Callable[..., str]
+) -> None:
     for variant in find(["q06"]).variants:
-        record(variant, 0, 0.907 if variant.changes else 0.977)
+        for seed in (0, 1):
+            record(variant, seed, (0.907 if variant.changes else 0.977) + 0.0001 * seed)
     markdown = written(find(["q06"], seeds=None))
-    row = f"| batch 10000 (q06) | 1 | 90.20 | 90.37 | 90.70 | 91.00 | {MINUS}7.00 | — | no difference shown | 2.0 | 9 |"
-    assert row in section(markdown, 6)
-    assert "Not compared (this needs two seeds of the variant and of the baseline)" in section(markdown, 6)
-    assert "adjusted for all comparisons of this report (0," in markdown
+    text = section(markdown, 6)
+    assert "**With batch 10,000, nothing is decided yet: that takes three replicates.**" in text
+    assert f"2 replicates decide nothing ({MINUS}7.00 ± 0.00 points); train at least three" in text
+    assert "| too few replicates | — |" in text
+    assert "With fewer than three replicates this cannot be judged." in text
+    assert "in this summary for all 0 comparisons of the report" in markdown
 
 
 def test_runs_of_another_training_do_not_judge_the_notebook(
@@ -192,9 +238,13 @@ def test_the_results_and_figures_lie_beside_the_report(
     assert len(table) == 3 * 2 * 2 * len(SEEDS)
     assert table[table.question == "q06"].test_accuracy.max() == pytest.approx(0.978)
     names = re.findall(r"\]\((figures/.*?)\)", markdown)
-    assert len(names) == 1 + 3 * 2
+    assert len(names) == 2 + 3 * 2
+    epochs = pd.read_csv(tmp_path / "report" / "epochs.csv")
+    assert len(epochs) == 4 * 2 * len(SEEDS) * 5
+    assert list(epochs)[:3] == ["folder", "seed", "epoch"]
     for name in names:
         path = tmp_path / "report" / name
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         assert imread(path).shape[1] >= 600
         assert path.stat().st_size < 100_000
 
@@ -203,7 +253,10 @@ def test_it_can_be_told_in_spanish(find: Callable[..., Study], written: Callable
     record_all(find())
     markdown = written(find(), "es")
     reference = f"97,70 ± 0,09{SPACE}%"
-    assert f"**Respuesta.** Exactitud en test frente al {reference} de la referencia. Peor: tamaño de lote" in markdown
+    assert f"- la referencia: el {reference} de las imágenes de test y el 97,20 ± 0,09{SPACE}% de las" in markdown, (
+        markdown[:2500]
+    )
+    assert "**Con ReLU y después tanh, la exactitud en test supera en 1,00 puntos la de la referencia.**" in markdown
     assert "| 5 | activación ReLU-tanh (q05) | 5 | 98,20 ± 0,12 | 98,70 ± 0,12 | mejor | 98,67 | 97,83 |" in markdown
     assert f"tamaño de lote 10{SPACE}000" in markdown
     assert not re.search(r"\d%|\d +%|, p \d", markdown)
@@ -237,7 +290,7 @@ def test_the_page_holds_everything_itself(
     written(find())
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     links = Links(page).found
-    assert sum(link.startswith("data:image/png;base64,") for link in links) == 4
+    assert sum(link.startswith("data:image/png;base64,") for link in links) == 5
     assert all(link.startswith(("data:", "#")) for link in links)
     assert not re.search(r"https?://|@import|url\(|<script", page)
     assert str(tmp_path) not in page
@@ -269,6 +322,6 @@ def test_a_browser_shows_the_page(
         browser.close()
     assert widths[0] <= widths[1]
     assert outside == []
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     assert all(natural > 0 and alt for natural, alt in pictures)
     assert [url for url in requested if not url.startswith(("file:", "data:"))] == []

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.report.study import Study, Variant, gather, on_test, on_validation, with_seed
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import SCHEMA, Epoch, Result, Status
-from mnist_mlp.statistics import compare, holm
+from mnist_mlp.statistics import compare, judge
 
 SEEDS = (0, 1, 2, 3, 4)
 BASELINE = (0.976, 0.977, 0.978, 0.977, 0.977)
@@ -25,7 +26,9 @@ DIFFERENCES = {
 """Of the test accuracy from the baseline's, by seed; their spread is known by hand."""
 
 
-def record(variant: Variant, seed: int, test: float, status: Status = "completed", seconds: float = 2.0) -> None:
+def record(
+    variant: Variant, seed: int, test: float, status: Status = "completed", seconds: float = 2.0, correct: Any = None
+) -> None:
     """Write the record of a run that never was; its validation accuracy is half a point below its test accuracy."""
     run = Run(with_seed(variant.config, seed))
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,7 @@ def record(variant: Variant, seed: int, test: float, status: Status = "completed
         versions={"python": "3.11.0", "torch": "2.9.0"},
         started="2026-01-02T03:04:05+00:00",
         git="0123456789ab",
+        correct=correct,
     )
     run.write(result)
 
@@ -72,8 +76,9 @@ def finder(tmp_path: Path) -> Callable[..., Study]:
         protocols: Sequence[str] | None = ("disjoint",),
         seeds: Sequence[int] | None = SEEDS,
         overrides: Sequence[str] = (),
+        why: bool = False,
     ) -> Study:
-        return gather(questions, protocols, seeds, str(tmp_path / "runs"), overrides)
+        return gather(questions, protocols, seeds, str(tmp_path / "runs"), overrides, why=why)
 
     return study
 
@@ -107,19 +112,23 @@ def test_a_run_is_found_whatever_label_its_folder_has(find: Callable[..., Study]
 def test_each_variant_is_compared_with_the_baseline_by_seed_and_corrected_over_all(find: Callable[..., Study]) -> None:
     record_all(find())
     study = find()
-    found = {variant.question: study.differences[variant.id] for variant in study.variants if variant.changes}
-    assert {question: difference.verdict for question, difference in found.items()} == {
-        "q02": "no difference shown",
+    changed = [variant for variant in study.variants if variant.changes]
+    found = {variant.question: study.differences[variant.id] for variant in changed}
+    judged = {variant.question: study.judged[variant.id] for variant in changed}
+    assert {question: each.verdict for question, each in judged.items()} == {
+        "q02": "the same",
         "q05": "better",
         "q06": "worse",
     }
     assert found["q06"].test.difference == pytest.approx(-0.07)
     # The deviation is sqrt(0.5) thousandths; t with 4 degrees of freedom is 2.776.
     half = 2.776 * math.sqrt(0.5) / math.sqrt(5) / 1000
-    assert (found["q06"].test.low, found["q06"].test.high) == pytest.approx((-0.07 - half, -0.07 + half), abs=1e-6)
+    assert found["q06"].test.by.interval() == pytest.approx((-0.07 - half, -0.07 + half), abs=1e-6)
     assert found["q06"].validation.difference == pytest.approx(-0.07)
-    assert [each.p for each in found.values()] == pytest.approx(holm([each.test.p for each in found.values()]))
+    assert list(judged.values()) == judge([each.test for each in found.values()])
     assert study.compared == 3
+    (alone,) = (study.judged_in(each) for each in changed if each.question == "q06")
+    assert alone == judge([found["q06"].test])[0]
 
 
 def test_the_correction_counts_both_protocols(find: Callable[..., Study]) -> None:
@@ -129,8 +138,34 @@ def test_the_correction_counts_both_protocols(find: Callable[..., Study]) -> Non
     variant = alone.of("q06", "disjoint")[1]
     assert together.compared == 6
     assert together.differences[variant.id].test == alone.differences[variant.id].test
-    assert together.differences[variant.id].p > alone.differences[variant.id].p
+    assert together.judged[variant.id].p > alone.judged[variant.id].p
     assert together.twin(variant, "notebook").label == "q06,data=notebook"
+
+
+def test_seeds_that_share_a_split_are_not_compared_in_pairs(find: Callable[..., Study]) -> None:
+    shared = ["data.split_seed=0"]
+    record_all(find(overrides=shared))
+    study = find(overrides=shared)
+    baseline, variant = study.of("q06", "disjoint")
+    expected = compare(variant.values(on_test), baseline.values(on_test), paired=False)
+    assert study.differences[variant.id].test == expected
+
+
+def test_explaining_variants_are_found_where_they_have_runs_and_apart_from_those_asked_for(
+    find: Callable[..., Study],
+) -> None:
+    record_all(find(["q06"]))
+    assert not find(["q06"]).of("q06", "disjoint", explains=True)
+    wanted = find(["q06"], why=True).of("q06", "disjoint", explains=True)
+    assert wanted
+    assert all(each.missing == list(SEEDS) for each in wanted)
+    for seed in (0, 1, 2):
+        record(wanted[0], seed, 0.976)
+    study = find(["q06"])
+    (explaining,) = study.of("q06", "disjoint", explains=True)
+    assert (explaining.id, explaining.missing) == (wanted[0].id, [])
+    assert explaining.id not in study.judged
+    assert find(None, None, None).questions == ("q06",)
 
 
 def test_a_variant_is_compared_with_the_baseline_of_its_own_protocol(find: Callable[..., Study]) -> None:
@@ -171,12 +206,14 @@ def test_the_table_has_a_row_for_each_run_there_is(find: Callable[..., Study]) -
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     assert rows == [
         {
-            **{"question": "q06", "variant": "baseline", "protocol": "disjoint", "seed": 0, "status": "completed"},
+            **{"question": "q06", "variant": "baseline", "explains": False, "protocol": "disjoint"},
+            **{"seed": 0, "status": "completed"},
             **{"val_accuracy": 0.97 - 0.005, "val_loss": 0.1, "test_accuracy": 0.97, "test_loss": 0.08},
             **{"seconds": 3.5, "folder": baseline.id},
         },
         {
-            **{"question": "q06", "variant": "q06", "protocol": "disjoint", "seed": 1, "status": "diverged"},
+            **{"question": "q06", "variant": "q06", "explains": False, "protocol": "disjoint"},
+            **{"seed": 1, "status": "diverged"},
             **{"val_accuracy": 0.1 - 0.005, "val_loss": 0.1, "test_accuracy": None, "test_loss": None},
             **{"seconds": 2.0, "folder": variant.id},
         },

@@ -3,6 +3,7 @@
 import argparse
 import gettext
 import io
+import math
 import os
 import re
 import sys
@@ -137,6 +138,17 @@ def some_of(names: tuple[str, ...]) -> Any:
 def path(text: str) -> Path:
     """Parse a path, in which ~ is the home directory."""
     return Path(os.path.expanduser(text))
+
+
+def positive(text: str) -> float:
+    """Parse a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(_("{text} is not a number above 0").format(text=text))
+    return number
 
 
 def whole_number(text: str) -> int:

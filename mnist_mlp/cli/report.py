@@ -12,11 +12,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from mnist_mlp.cli.arguments import Parser, one_of, path, some_of, whole_number
+from mnist_mlp.cli.arguments import Parser, one_of, path, positive, some_of, whole_number
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather
 from mnist_mlp.report.write import counted, write
+from mnist_mlp.statistics import MARGIN
 
 
 def protocol(text: str) -> str:
@@ -36,6 +37,8 @@ def parser(description: str, seeds: int | None) -> Parser:
     number = _("number of seeds, from 0 on ({default})").format(default=default)
     made.add_argument("--questions", type=some_of(QUESTIONS), help=_("as in q01,q05 (all)"))
     made.add_argument("--seeds", type=whole_number, default=seeds, help=number)
+    margin = _("points within which accuracies count as the same (0.2)")
+    made.add_argument("--margin", type=positive, default=100 * MARGIN, help=margin)
     made.add_argument("--protocol", type=protocol, help=_("disjoint, notebook or both"))
     made.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
     made.add_argument("--out", type=path, help=_("folder of the report (report, in the folder of the runs)"))
@@ -78,5 +81,6 @@ def main() -> None:
     description = _("Make the report of the ten questions from all finished runs: tables, figures and answers.")
     arguments = parser(description, seeds=None).parse_args()
     seeds = None if arguments.seeds is None else range(arguments.seeds)
-    study = gather(arguments.questions, protocols_of(arguments), seeds, arguments.runs_dir, tuple(arguments.overrides))
+    where = arguments.runs_dir, tuple(arguments.overrides), arguments.margin / 100
+    study = gather(arguments.questions, protocols_of(arguments), seeds, *where)
     make(study, arguments, "report")

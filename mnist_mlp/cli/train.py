@@ -17,6 +17,7 @@ from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import run, run_sweep
 from mnist_mlp.language import _
+from mnist_mlp.report.conclusion import conclusion
 from mnist_mlp.runs.launch import check
 
 
@@ -78,7 +79,10 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
     if arguments.package and (problem := problem_of_package(arguments.package, compose(overrides))):
         raise Problem(problem)
     if launch.sweeps and not (arguments.cfg or arguments.info):
-        return 0 if run_sweep(launch, hydra, overrides).complete else 1
+        sweep = run_sweep(launch, hydra, overrides)
+        for question in [text.partition("=")[2] for text in overrides if text.startswith("question=")][-1:]:
+            print("\n".join(conclusion(question, launch.configs, overrides)))
+        return 0 if sweep.complete else 1
     with in_one_line():
         if arguments.cfg:
             hydra.show_cfg("config", overrides, arguments.cfg, arguments.package, arguments.resolve)

@@ -40,7 +40,7 @@ ONLY_LOOK_ON = frozenset(
 """Arguments of `lightning.Trainer` that cannot change a run's numbers."""
 
 
-OF_THE_USER = frozenset({"author", "language"})
+OF_THE_USER = frozenset({"author", "language", "margin"})
 """Keys that cannot change a run's numbers, though they have a default."""
 
 

@@ -65,6 +65,9 @@ class Config:
     fail_fast: bool = key("stop a sweep at the first failing job")
     language: str | None = key("en or es; null: that of the environment, as in LANG", Names(LANGUAGES), default=None)
     author: str | None = key("who trains, for the record; by default the variable MNIST_MLP_AUTHOR", default=None)
+    margin: float = key(
+        "points within which a question's answer counts accuracies as the same", Numbers(above=0), default=0.2
+    )
     model: ModelConfig = key("the layers")
     network: dict[str, Any] = field(
         default_factory=dict,

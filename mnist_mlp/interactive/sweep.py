@@ -12,7 +12,7 @@ from mnist_mlp.errors import Problem, needing
 from mnist_mlp.interactive import tables
 from mnist_mlp.interactive.run import TrainedRun
 from mnist_mlp.language import _, ngettext
-from mnist_mlp.statistics import compare, holm, summarize, verdict
+from mnist_mlp.statistics import compare, judge, summarize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,16 +102,14 @@ class Sweep:
             raise Problem(said.format(name=reference, names=", ".join(labels), hint=nearest(reference, labels)))
         others = [label for label in values if label != reference]
         comparisons = {label: compare(values[label], values[reference]) for label in others}
-        adjusted = dict(zip(others, holm([each.p for each in comparisons.values()]), strict=True))
-        sign = 1 if of.endswith("accuracy") else -1
+        judged = dict(zip(others, judge(list(comparisons.values())), strict=True))
         rows = []
         for label, own in values.items():
             summary = summarize(list(own.values()))
             row: tuple[str | float, ...] = (label, summary.n, summary.mean, summary.low, summary.high)
             if label in comparisons:
-                each, p = comparisons[label], adjusted[label]
-                judged = verdict(sign * each.difference, p) if each.n > 1 else "too few seeds"
-                row += (each.difference, each.low, each.high, p, judged)
+                each, found = comparisons[label], judged[label]
+                row += (each.difference, found.low, found.high, found.p, found.verdict)
             rows.append(dict(zip(COMPARISON, row, strict=False)))
         return pd.DataFrame(rows, columns=COMPARISON)
 

@@ -1,16 +1,18 @@
 """The answers of a report: sentences made from the numbers."""
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import inf
 from typing import Literal
 
-from mnist_mlp.lab import PROTOCOLS, claims, notebook_run_of
+from mnist_mlp.lab import PROTOCOLS, claims, notebook_run_of, notebook_runs
 from mnist_mlp.language import _, figure
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
 from mnist_mlp.report.text import Words, number, percent, points
-from mnist_mlp.statistics import Verdict, compare
+from mnist_mlp.statistics import FEWEST, compare, failed, far_from_normal, summarize
 
-VERDICTS: tuple[Verdict, ...] = ("better", "worse", "no difference shown")
 Outcome = Literal["refuted", "open", "holds"]
 OUTCOMES: tuple[Outcome, ...] = ("refuted", "open", "holds")
 
@@ -51,19 +53,80 @@ class Answers:
         self.protocol = study.protocols[0]
         self.baseline = study.baselines[self.protocol]
 
+    def lead(self, question: str) -> str:
+        """Answer a question in a sentence."""
+        asked = [each for each in self.study.of(question, self.protocol) if each.changes and each.completed]
+        if not asked or not self.baseline.completed:
+            return self.texts["nothing"]
+        if question in self.targets and asked[0].completed:
+            return self._reached(asked[0], question, self.texts["lead_target"])
+        if question == "q01":
+            return self._lead_of_widths(asked)
+        judgement = self.study.judged_in(asked[0])
+        size = number(100 * abs(self.study.differences[asked[0].id].test.difference))
+        said = self.texts["lead"][judgement.verdict].format(self.texts["with"][question], size, self.margin)
+        yes_or_no = {"better": "yes", "worse": "yes", "the same": "no"}.get(judgement.verdict)
+        asks_whether = question in ("q08", "q09") and yes_or_no
+        return self.texts["prefix"][yes_or_no].format(said) if asks_whether else said
+
+    def _lead_of_widths(self, widths: list[Variant]) -> str:
+        judged = {each.id: self.study.judged_in(each) for each in widths}
+
+        def named(verdict: str) -> list[Variant]:
+            return [each for each in widths if judged[each.id].verdict == verdict]
+
+        if better := named("better"):
+            best = max(better, key=lambda each: self.study.differences[each.id].test.difference)
+            size = number(100 * self.study.differences[best.id].test.difference)
+            return self.texts["lead_width"]["better"].format(self._width(best), size)
+        if undecided := named("undecided"):
+            open_ones = ", ".join(self._width(each) for each in undecided)
+            return self.texts["lead_width"]["undecided"].format(open_ones)
+        return self.texts["lead_width"]["the same" if len(named("too few")) < len(widths) else "too few"]
+
+    @staticmethod
+    def _width(variant: Variant) -> str:
+        return str(variant.config.model.hidden_sizes[0])
+
+    @property
+    def margin(self) -> str:
+        """The margin of sameness in points."""
+        return self.words.margin(self.study)
+
     def answer(self, question: str) -> list[str]:
-        """Compare a question's variants with the baseline, and with its target."""
+        """Compare each of a question's variants with the baseline."""
         variants = [each for each in self.study.of(question, self.protocol) if each.changes]
-        compared = [each for each in variants if self.study.differences[each.id].test.n > 1]
-        everywhere = [each for each in self.study.variants if each.question == question]
-        said = []
-        if compared:
-            said.append(self.texts["accuracy"].format(percent(self.baseline.summary(on_test)), self.verdicts(compared)))
-        if rest := [self.words.name(each) for each in variants if each not in compared]:
-            said.append(self.texts["too_few"].format("; ".join(rest)))
-        if question in self.targets:
-            said += [self._target(each, question) for each in everywhere if each.changes and each.completed]
-        return said or [self.texts["nothing"]]
+        if not any(each.completed for each in variants):
+            return []
+        baseline = (self.words.accuracy(self.study, self.baseline, of) for of in (on_test, on_validation))
+        return [
+            self.texts["beside"].format(*baseline),
+            *(self.words.difference(self.study, each) for each in variants),
+        ]
+
+    def targets_of(self, question: str) -> list[str]:
+        """Compare a question's variants with its target, if it has one."""
+        if question not in self.targets:
+            return []
+        asked = [each for each in self.study.variants if each.question == question and not each.explains]
+        return [self._target(each, question) for each in asked if each.changes and each.completed]
+
+    def why(self, question: str) -> list[str]:
+        """Explain the answer, with the test accuracy of the variants that do so."""
+        shown = []
+        for each in self.study.of(question, self.protocol, explains=True):
+            if each.completed and each.experiment in self.texts["explaining"]:
+                judgement, difference = self.study.judged_in(each), self.study.differences[each.id].test
+                accuracy = self.words.accuracy(self.study, each, on_test)
+                verdict = "" if math.isnan(judgement.p) else f"; {self.words.verdict(judgement)}"
+                named = self.texts["explaining"][each.experiment]
+                shown.append(
+                    self.texts["explained_by"].format(named, accuracy, points(difference, judgement.level), verdict)
+                )
+        numbers = self.texts["explained"].format(
+            self.words.accuracy(self.study, self.baseline, on_test), "; ".join(shown)
+        )
+        return [self.texts["why_of"][question], *([numbers] if shown else [])]
 
     def gaps(self, question: str) -> list[str]:
         """Name the runs that diverged and those that are missing, under any protocol."""
@@ -74,35 +137,21 @@ class Answers:
             said += [self.texts[kind].format(runs)] if runs else []
         return said
 
-    def verdicts(self, variants: list[Variant], which: tuple[Verdict, ...] = VERDICTS) -> str:
-        """List variants with their differences from the baseline, by verdict."""
-        said = []
-        for verdict in which:
-            found = []
-            for each in variants:
-                difference = self.study.differences[each.id]
-                if difference.verdict == verdict:
-                    found.append(self._points(each))
-            said += [f"{self.texts['verdicts'][verdict].capitalize()}: {', '.join(found)}."] if found else []
-        return " ".join(said)
-
-    def _points(self, variant: Variant) -> str:
-        difference = self.study.differences[variant.id]
-        changes = points(difference.test), points(difference.validation)
-        return self.texts["points"].format(self.words.name(variant), *changes)
-
     def _seeds(self, variant: Variant, seeds: list[int]) -> str:
         protocol = f", {self.texts['data'][variant.protocol]}" if len(self.study.protocols) > 1 else ""
-        return self.texts["seeds"].format(self.words.name(variant) + protocol, ", ".join(str(seed) for seed in seeds))
+        return self.texts["seeds"].format(self.words.name(variant) + protocol, ", ".join(ranges(seeds)))
 
     def _target(self, variant: Variant, question: str) -> str:
+        return self._reached(variant, question, self.texts["target"])
+
+    def _reached(self, variant: Variant, question: str, texts: dict[str, str]) -> str:
         highest = max(epoch.val_accuracy or 0.0 for result in variant.completed.values() for epoch in result.epochs)
         figures = (
             percent(variant.summary(on_validation)),
             figure(100 * self.targets[question], "g"),
             number(100 * highest),
         )
-        return self.texts["target"][self.reached(variant, question)].format(*figures, _(PROTOCOLS[variant.protocol]))
+        return texts[self.reached(variant, question)].format(*figures, _(PROTOCOLS[variant.protocol]))
 
     def reached(self, variant: Variant, question: str) -> str:
         """Judge whether the interval of validation accuracy lies above, below or across a question's target."""
@@ -114,7 +163,7 @@ class Answers:
         variants = self.study.of(question, self.protocol)
         theirs = [each for each in variants if (run := notebook_run_of(each.config)) and run.question == question]
         meant = [each for each in theirs if each.changes] or [each for each in variants if theirs and each.changes]
-        compared = [each for each in meant if self.study.differences[each.id].test.n > 1]
+        compared = [each for each in meant if not math.isnan(self.study.differences[each.id].test.p)]
         if not theirs:
             judged = [self.texts["judged"]["other"]]
         elif own := self._own_figures(self.claims[question], theirs[0]):
@@ -133,14 +182,21 @@ class Answers:
         highest, epoch = max((each["val_accuracy"], place) for place, each in enumerate(run.epochs, 1))
         if (claim.kind, claim.of) != ("below", "validation") or highest < claim.bound:
             return []
+        others = [
+            other.question[1:].lstrip("0")
+            for other in notebook_runs()
+            if other.question != run.question and any(each["val_accuracy"] > claim.bound for each in other.epochs)
+        ]
         figures = figure(100 * claim.bound, "g"), number(100 * highest), run.epochs_before + epoch
-        return [self.texts["judged"]["own_figures"].format(*figures, number(100 * run.test["accuracy"]))]
+        return [
+            self.texts["judged"]["own_figures"].format(*figures, number(100 * run.test["accuracy"]), ", ".join(others))
+        ]
 
     def _judged(self, claim: Claim, variants: list[Variant]) -> list[str]:
         found = {outcome: [each for each in variants if self._outcome(claim, each) == outcome] for outcome in OUTCOMES}
         outcome = next(outcome for outcome in OUTCOMES if found[outcome])
         meaning = self.texts["meaning"][claim.kind].format(self.texts["of"][claim.of], figure(100 * claim.bound, "g"))
-        deciding = ", ".join(self._points(each) for each in found[outcome])
+        deciding = ", ".join(self._points(each, claim.of) for each in found[outcome])
         judged = self.texts["judged"][outcome].format(meaning, deciding)
         return [judged, *(self._one_run(variants[0]) if claim.kind == "same" and outcome != "refuted" else [])]
 
@@ -148,8 +204,10 @@ class Answers:
         if claim.kind == "below":
             level = variant.summary({"test": on_test, "validation": on_validation}[claim.of])
             return claim.judge(level.low, level.high)
-        difference = getattr(self.study.differences[variant.id], claim.of)
-        return claim.judge(difference.low, difference.high)
+        return claim.judge(*getattr(self.study.differences[variant.id], claim.of).by.interval())
+
+    def _points(self, variant: Variant, of: Literal["test", "validation"]) -> str:
+        return f"{self.words.name(variant)} ({points(getattr(self.study.differences[variant.id], of))})"
 
     def _one_run(self, variant: Variant) -> list[str]:
         there, usual = notebook_run_of(variant.config), notebook_run_of(self.baseline.config)
@@ -168,5 +226,45 @@ class Answers:
         if "notebook" not in self.study.protocols:
             return self.texts["leaked_alone"].format(*figures) if disjoint.high < printed else ""
         leaking = self.study.twin(variant, "notebook")
-        shown = compare(leaking.values(on_validation), variant.values(on_validation)).low > 0
+        leak = compare(leaking.values(on_validation), variant.values(on_validation), paired=False)
+        shown = leak.by.interval()[0] > 0
         return self.texts["leaked"].format(*figures, percent(leaking.summary(on_validation))) if shown else ""
+
+    def printed(self) -> str:
+        """Count the accuracies that the notebook printed at the end within the range of runs under its protocol."""
+        variants = [each for each in self.study.variants if each.protocol == "notebook" and not each.explains]
+        inside, outside = 0, []
+        for variant in {each.id: each for each in variants}.values():
+            run = notebook_run_of(variant.config)
+            if run is None or len(variant.completed) < FEWEST:
+                continue
+            finals = {"validation": run.epochs[-1]["val_accuracy"], "test": run.test["accuracy"]}
+            for of, measure in (("validation", on_validation), ("test", on_test)):
+                low, high = predicted(list(variant.values(measure).values()))
+                if low <= finals[of] <= high:
+                    inside += 1
+                else:
+                    ends = number(100 * finals[of]), number(100 * low), number(100 * high)
+                    named = run.question[1:].lstrip("0"), self.texts["of"][of]
+                    outside.append(self.texts["printed_figure"].format(*named, *ends))
+        others = self.texts["except"].format("; ".join(outside)) if outside else ""
+        return self.texts["printed"].format(inside + len(outside), inside, others) if inside or outside else ""
+
+
+def predicted(values: list[float]) -> tuple[float, float]:
+    """Return the 95% prediction interval of one more value, by the t-distribution.
+
+    Where runs fail it is from the lowest to the highest; those of 40 hold one more with a probability of 39/41.
+    """
+    if failed(values) or far_from_normal(values):
+        return min(values), max(values)
+    summary = summarize(values)
+    half = (summary.high - summary.mean) * math.sqrt(1 + summary.n)
+    return summary.mean - half, summary.mean + half
+
+
+def ranges(seeds: Sequence[int]) -> Iterator[str]:
+    """Write seeds, those that follow one another as a range."""
+    for _number, group in groupby(enumerate(sorted(seeds)), key=lambda place: place[1] - place[0]):
+        following = [seed for _place, seed in group]
+        yield str(following[0]) if len(following) == 1 else f"{following[0]}\N{EN DASH}{following[-1]}"

@@ -7,6 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from itertools import cycle
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -36,15 +37,27 @@ TICKS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file with what it shows in words."""
+    """A figure: as PNG for pages and as PDF for papers.
+
+    Attributes:
+        title: what it shows.
+        note: how to read it.
+    """
 
     name: str
-    alt: str
+    title: str
+    note: str
     png: bytes
+    pdf: bytes
+
+    @property
+    def caption(self) -> str:
+        """The title and the note."""
+        return f"{self.title}. {self.note}".strip()
 
     @property
     def base64(self) -> str:
-        """The file as text, to be embedded."""
+        """The PNG file as text, to be embedded."""
         return b64encode(self.png).decode()
 
 
@@ -58,48 +71,83 @@ class Pictures:
         """Draw the validation accuracy of a question's variants over their epochs."""
         figure = Figure(figsize=(4.8, 4.0), layout="constrained")
         axes = figure.add_subplot(xlabel=self.texts["epoch"], ylabel=self.texts["accuracy"])
-        every = [each for each in self.study.variants if each.question == question and each.completed]
-        ordered = sorted(
-            self.study.of(question, protocol), key=lambda each: bool(each.changes)
-        )  # the baseline is black
-        for each, color, marker in zip(ordered, cycle(COLORS), cycle(MARKERS)):
+        self._curves(axes, question, protocol, legend=True)
+        if axes.lines:
+            figure.legend(loc="outside lower left", fontsize=8, frameon=False)
+        title = self.texts["curves"].format(question[1:].lstrip("0"), _(PROTOCOLS[protocol]))
+        return self._picture(f"{question}-{protocol}", title, self.texts["curves_note"], figure)
+
+    def all_curves(self) -> Picture:
+        """Draw the learning curves of all questions, each beside the baseline's."""
+        protocol, questions = self.study.protocols[0], self.study.questions
+        columns = min(2, len(questions))
+        rows = math.ceil(len(questions) / columns)
+        figure = Figure(figsize=(3.2 * columns, 0.6 + 2.5 * rows), layout="constrained")
+        for place, question in enumerate(questions, 1):
+            axes = figure.add_subplot(rows, columns, place)
+            axes.set_title(textwrap.fill(self.words.heading(question), 36), fontsize=9)
+            axes.tick_params(labelsize=8)
+            self._curves(axes, question, protocol)
+            if axes.lines:
+                axes.legend(loc="lower right", fontsize=6, framealpha=0.7)
+        figure.supxlabel(self.texts["epoch"], fontsize=9)
+        figure.supylabel(self.texts["accuracy"], fontsize=9)
+        title = self.texts["all_curves"].format(_(PROTOCOLS[protocol]))
+        return self._picture("curves", title, self.texts["curves_note"], figure)
+
+    def _curves(self, axes: Axes, question: str, protocol: str, legend: bool = False) -> None:
+        baseline = self.study.baselines[protocol]
+        variants = [each for each in self.study.of(question, protocol) if each.changes]
+        for each, color, marker in zip([baseline, *variants], cycle(COLORS), cycle(MARKERS)):
             runs = [[epoch.val_accuracy for epoch in result.epochs] for result in each.completed.values()]
             if runs:
                 spans = [(min(values), summarize(values).mean, max(values)) for values in zip(*runs, strict=True)]
                 low, mean, high = zip(*spans, strict=True)
                 epochs = range(1, len(mean) + 1)
-                label = textwrap.fill(self.words.name(each), 56)
+                label = textwrap.fill(self.words.name(each), 56 if legend else 30)
                 axes.plot(epochs, mean, color=color, marker=marker, markersize=4, linewidth=1.4, label=label)
                 axes.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
-        if axes.lines:
-            figure.legend(loc="outside lower left", fontsize=8, frameon=False)
+        every = [baseline, *(each for each in self.study.variants if each.question == question and not each.explains)]
         epochs_of_all = [epoch for each in every for result in each.completed.values() for epoch in result.epochs]
         fit_accuracy(axes, [epoch.val_accuracy for epoch in epochs_of_all])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        heading = f"{self.words.texts['question'].lower()} {question[1:].lstrip('0')}"
-        return Picture(
-            f"{question}-{protocol}", self.texts["curves"].format(heading, _(PROTOCOLS[protocol])), png(figure)
-        )
+
+    def _picture(self, name: str, title: str, note: str, figure: Figure) -> Picture:
+        if name != "curves":  # whose parts have titles
+            figure.suptitle(textwrap.fill(title, 64), fontsize=9)
+        return Picture(name, title, note, png(figure), pdf(figure))
 
     def overview(self) -> Picture:
-        """Draw every difference in test accuracy from the baseline with its interval."""
+        """Draw every difference in test accuracy from the baseline with the interval that belongs to its verdict."""
         protocols = self.study.protocols
-        rows = [each for each in self.study.variants if each.protocol == protocols[0] and each.changes]
-        figure = Figure(figsize=(4.8, 1.2 + 0.42 * len(rows)), layout="constrained")
+        asked = [each for question in self.study.questions for each in self.study.of(question, protocols[0])]
+        rows = [each for each in asked if each.changes]
+        figure = Figure(figsize=(4.8, 1.4 + 0.42 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         for protocol, color, marker, shift in zip(protocols, COLORS[1:], MARKERS, (0.0, 0.24), strict=False):
-            found = [self.study.differences[self.study.twin(each, protocol).id].test for each in rows]
+            twins = [self.study.twin(each, protocol) for each in rows]
+            found = [self.study.differences[each.id].test.difference for each in twins]
+            judged = [self.study.judged[each.id] for each in twins]
+            ends = [
+                (each.low, each.high) if math.isfinite(each.high) else (at, at)
+                for at, each in zip(found, judged, strict=True)
+            ]
             axes.errorbar(
-                [100 * each.difference for each in found],
+                [100 * at for at in found],
                 [height + shift for height in range(len(rows))],
-                xerr=[0 if math.isnan(each.high) else 100 * (each.high - each.difference) for each in found],
+                xerr=list(
+                    zip(
+                        *((100 * (at - low), 100 * (high - at)) for at, (low, high) in zip(found, ends, strict=True)),
+                        strict=True,
+                    )
+                ),
                 linestyle="",
                 color=color,
                 marker=marker,
                 markersize=4,
                 capsize=2,
-                label=f"data={protocol}",
+                label=_(PROTOCOLS[protocol]),
             )
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_yticks(range(len(rows)), [textwrap.fill(self.words.name(each), 34) for each in rows], fontsize=7)
@@ -116,8 +164,8 @@ class Pictures:
         axes.grid(axis="x", alpha=0.3)
         figure.supxlabel(self.texts["points"], fontsize=8)
         if len(protocols) > 1:
-            figure.legend(loc="outside upper right", ncols=2, fontsize=8, frameon=False)
-        return Picture("differences", self.texts["differences"], png(figure))
+            figure.legend(loc="outside lower right", ncols=2, fontsize=8, frameon=False)
+        return self._picture("differences", self.texts["differences"], self.texts["differences_note"], figure)
 
 
 def fit_accuracy(axes: Axes, values: list[float]) -> None:
@@ -146,4 +194,12 @@ def png(figure: Figure) -> bytes:
     """Write a figure as a small file."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=140, pil_kwargs={"optimize": True})
+    return file.getvalue()
+
+
+def pdf(figure: Figure) -> bytes:
+    """Write a figure with letters that a paper can hold, and without the date."""
+    file = io.BytesIO()
+    with rc_context({"pdf.fonttype": 42}):
+        figure.savefig(file, format="pdf", metadata={"CreationDate": None})
     return file.getvalue()

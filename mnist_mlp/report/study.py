@@ -4,10 +4,10 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from mnist_mlp.config.compose import CONF, compose_run, composing, jobs, reference
 from mnist_mlp.config.identity import differences, identity, label
@@ -18,20 +18,25 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.launch import check
-from mnist_mlp.runs.record import RECORD, Result, read
-from mnist_mlp.statistics import Comparison, Summary, Verdict, compare, holm, summarize, verdict
+from mnist_mlp.runs.record import RECORD, Epoch, Result, read
+from mnist_mlp.statistics import MARGIN, Comparison, Judgement, Ranked, Summary, compare, failed, judge, summarize
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
-QUESTIONS = tuple(sorted(path.stem for path in (CONF / "question").glob("*.yaml")))
+QUESTIONS = tuple(sorted(path.stem for path in (CONF / "question").glob("q??.yaml")))
+WHY = tuple(question for question in QUESTIONS if (CONF / "question" / f"{question}_why.yaml").exists())
+"""The questions with variants that explain the answer."""
 PROTOCOLS = {"disjoint": "mnist", "notebook": "notebook"}
 """The option of the group `data` that selects each."""
 
 COLUMNS = [
-    *("question", "variant", "protocol", "seed", "status", "val_accuracy", "val_loss", "test_accuracy", "test_loss"),
-    *("seconds", "folder"),
+    *("question", "variant", "explains", "protocol", "seed", "status", "val_accuracy", "val_loss", "test_accuracy"),
+    *("test_loss", "seconds", "folder"),
 ]
-OWN = ("question", "experiment", "seed", "data", "data.protocol", "data.seed", "runs_dir", "overwrite")
+OWN = ("question", "experiment", "seed", "data", "data.protocol", "data.seed", "runs_dir", "overwrite", "margin")
 """The keys that a study itself sets."""
 
 
@@ -47,6 +52,7 @@ class Variant:
         changes: values that differ from the baseline's, by key; empty for the baseline itself.
         seeds: the requested ones.
         results: the records of these seeds, whatever their status.
+        explains: whether it explains the answer, in addition to those that are asked for.
     """
 
     question: str
@@ -57,6 +63,7 @@ class Variant:
     changes: dict[str, str]
     seeds: tuple[int, ...]
     results: dict[int, Result]
+    explains: bool = False
 
     @property
     def label(self) -> str:
@@ -82,6 +89,16 @@ class Variant:
     def missing(self) -> list[int]:
         """The seeds without a finished run."""
         return [seed for seed in self.seeds if seed not in self.completed and seed not in self.diverged]
+
+    @property
+    def right(self) -> dict[int, Any]:
+        """Which test images each completed run has classified correctly, as far as its record says so."""
+        return {seed: result.right for seed, result in self.completed.items() if result.right is not None}
+
+    @property
+    def failed(self) -> int:
+        """The number of completed runs that have learned next to nothing."""
+        return failed(list(self.values(on_test).values()))
 
     def with_seeds(self, seeds: Sequence[int]) -> "Variant":
         """Return the variant with these seeds and their results."""
@@ -117,17 +134,21 @@ def seconds(result: Result) -> float:
 
 @dataclass(frozen=True)
 class Difference:
-    """A variant beside the baseline of its protocol, on the seeds that both have; accuracies as fractions.
-
-    Attributes:
-        p: of the test accuracy's comparison, adjusted over all variants of the study (Holm).
-        verdict: on test accuracy.
-    """
+    """A variant's differences from the baseline of its protocol; accuracies as fractions."""
 
     test: Comparison
     validation: Comparison
-    p: float
-    verdict: Verdict
+
+
+def difference(variant: Variant, baseline: Variant) -> Difference:
+    """Compare a variant with the baseline, in pairs where each seed has a split of its own, which both share."""
+    paired = variant.config.data.split_seed is None
+    normal = not (variant.failed or baseline.failed)
+    right = variant.right, baseline.right
+    return Difference(
+        compare(variant.values(on_test), baseline.values(on_test), paired, normal, right),
+        compare(variant.values(on_validation), baseline.values(on_validation), paired, normal),
+    )
 
 
 @dataclass(frozen=True)
@@ -135,9 +156,11 @@ class Study:
     """Some questions under some protocols, with their runs.
 
     Attributes:
-        variants: of each question, first under one protocol, then under the other, in the question's order.
+        variants: of each question, first under one protocol, then under the other, in the question's order; those that
+            explain the answer come last.
         baselines: by protocol.
         left_out: the number of runs in the same folder on other data, as the questions are about MNIST.
+        margin: two accuracies, as fractions, are the same within it.
         differences: by identity, of every variant that is not a baseline.
     """
 
@@ -146,30 +169,47 @@ class Study:
     variants: tuple[Variant, ...]
     baselines: dict[str, Variant]
     left_out: dict[str, int] = field(default_factory=dict)
+    margin: float = MARGIN
     differences: dict[str, Difference] = field(init=False)
 
     def __post_init__(self) -> None:
         others = {variant.id: variant for variant in self.variants if variant.changes}
-        pairs = [(variant, self.baselines[variant.protocol]) for variant in others.values()]
-        tests, validations = (
-            [compare(variant.values(of), baseline.values(of)) for variant, baseline in pairs]
-            for of in (on_test, on_validation)
-        )
-        adjusted = holm([comparison.p for comparison in tests])
-        found = {
-            name: Difference(test, validation, p, verdict(test.difference, p))
-            for name, test, validation, p in zip(others, tests, validations, adjusted, strict=True)
-        }
+        found = {name: difference(each, self.baselines[each.protocol]) for name, each in others.items()}
         object.__setattr__(self, "differences", found)
+
+    @cached_property
+    def judged(self) -> dict[str, Judgement]:
+        """By identity: the judgement on test accuracy, in the family of all variants that the questions ask for."""
+        return self._family([each for each in self.variants if not each.explains], "test")
+
+    def judged_in(self, variant: Variant, of: Literal["test", "validation"] = "test") -> Judgement:
+        """Judge a variant in the family of its question's under its protocol: of those asked for, or explaining."""
+        family = [each for each in self.of(variant.question, variant.protocol, variant.explains) if each.changes]
+        return self._family(family, of)[variant.id]
+
+    def is_ranked(self, variant: Variant) -> bool:
+        """Whether medians describe a variant better than means."""
+        found = self.differences.get(variant.id)
+        return variant.failed > 0 or (found is not None and isinstance(found.test.by, Ranked))
+
+    def _family(self, variants: list[Variant], of: str) -> dict[str, Judgement]:
+        comparisons = {each.id: getattr(self.differences[each.id], of) for each in variants if each.changes}
+        return dict(zip(comparisons, judge(list(comparisons.values()), self.margin), strict=True))
 
     @property
     def compared(self) -> int:
-        """The number of comparisons that could be made, which the p-values are adjusted for."""
-        return sum(not math.isnan(difference.p) for difference in self.differences.values())
+        """The number of comparisons that could be made, which the report's p-values are adjusted for."""
+        return sum(not math.isnan(each.p) for each in self.judged.values())
 
-    def of(self, question: str, protocol: str) -> list[Variant]:
-        """List a question's variants under a protocol."""
-        return [each for each in self.variants if (each.question, each.protocol) == (question, protocol)]
+    @property
+    def replicates(self) -> int:
+        """The largest number of completed runs of a variant."""
+        return max((len(each.completed) for each in self.variants), default=0)
+
+    def of(self, question: str, protocol: str, explains: bool = False) -> list[Variant]:
+        """List a question's variants under a protocol: those that are asked for, or those that explain."""
+        wanted = (question, protocol, explains)
+        return [each for each in self.variants if (each.question, each.protocol, each.explains) == wanted]
 
     def twin(self, variant: Variant, protocol: str) -> Variant:
         """Find the same network and training under another protocol."""
@@ -182,16 +222,29 @@ class Study:
         for variant in distinct.values():
             yield from variant.results.values()
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Tabulate the runs, one row per run and question: losses in nats, accuracies as fractions, seconds."""
+        import pandas as pd  # of the extra `report`, which an answer in the terminal does without
+
         rows = []
         for variant in self.variants:
             for seed, result in variant.results.items():
                 last, test = result.epochs[-1] if result.epochs else None, result.test or {}
                 measured = (last and last.val_accuracy, last and last.val_loss, test.get("accuracy"), test.get("loss"))
-                names = (variant.question, variant.name, variant.protocol, seed, result.status)
+                names = (variant.question, variant.name, variant.explains, variant.protocol, seed, result.status)
                 rows.append((*names, *measured, result.fit_seconds, result.id))
         return pd.DataFrame(rows, columns=COLUMNS)
+
+    def epochs(self) -> "pd.DataFrame":
+        """Tabulate the epochs of every run, one row each, with the folder and the seed of the run in `table`."""
+        import pandas as pd
+
+        rows = [
+            {"folder": result.id, "seed": result.seed, **asdict(epoch)}
+            for result in self.results()
+            for epoch in result.epochs
+        ]
+        return pd.DataFrame(rows, columns=["folder", "seed", *(each.name for each in fields(Epoch))])
 
 
 def gather(
@@ -200,8 +253,10 @@ def gather(
     seeds: Sequence[int] | None,
     runs_dir: str,
     overrides: Sequence[str] = (),
+    margin: float = MARGIN,
+    why: bool = False,
 ) -> Study:
-    """Find the runs of some questions.
+    """Find the runs of some questions, and of the variants that explain their answers.
 
     Args:
         questions: q01 to q10; None takes those with runs other than the baseline's.
@@ -209,6 +264,8 @@ def gather(
         seeds: None takes all that have runs, for each protocol.
         runs_dir: the folder of the runs.
         overrides: further ones with which all runs were trained.
+        margin: two accuracies, as fractions, are the same within it.
+        why: also the explaining variants without runs.
 
     Raises:
         Problem: a name is unknown, or the overrides cannot be composed.
@@ -233,38 +290,77 @@ def gather(
                 raise Problem(_("{override}: give a single value, which all runs share").format(override=text))
         if problems := check(overrides).problems:
             raise Problem("\n".join(problems))
-        asked = {name: jobs([f"question={name}", "seed=0", *overrides]) for name in questions or QUESTIONS}
+        wanted = [(name, name, False) for name in questions or QUESTIONS]
+        wanted += [(name, f"{name}_why", True) for name in questions or QUESTIONS if name in WHY]
+        asked = [
+            (name, explains, job)
+            for name, file, explains in wanted
+            for job in jobs([f"question={file}", "seed=0", *overrides])
+        ]
         finder = Finder(runs_dir, seeds)
         baselines = {name: finder.variant("", name, baseline) for name in protocols or PROTOCOLS}
         variants = [
-            finder.variant(name, protocol, job)
+            replace(finder.variant(name, protocol, job), explains=explains)
             for protocol in baselines
-            for name, its_jobs in asked.items()
-            for job in its_jobs
+            for name, explains, job in asked
         ]
     for record in sorted(finder.damaged):
         said = _("{record} is corrupt or made by another version, ignored; the command that trained it trains it again")
         log.warning(said.format(record=record))
-    distinct = {(each.question, each.id): each for each in variants}
+    distinct: dict[tuple[str, str], Variant] = {}
+    for each in variants:
+        distinct.setdefault((each.question, each.id), each)  # what is asked for comes first
     variants = [
         replace(each, changes=differences(each.config, baselines[each.protocol].config)) for each in distinct.values()
     ]
-    there = [each for each in variants if each.changes and each.results]
+    variants = [each for each in variants if why or each.results or not each.explains]
+    there = [each for each in variants if each.changes and each.results and not each.explains]
     protocols = (
         protocols or [name for name in PROTOCOLS if any(each.protocol == name for each in there)] or ["disjoint"]
     )
     questions = questions or [name for name in QUESTIONS if any(each.question == name for each in there)]
     selected = [each for each in variants if each.protocol in protocols and each.question in questions]
-    if seeds is None:  # a seed that one variant has is expected of all
+    if seeds is None:  # a seed that one variant has is expected of all that are asked for
         for protocol in protocols:
-            found = sorted(
-                {seed for each in selected if each.protocol == protocol and each.changes for seed in each.results}
-            )
+            own = [each for each in selected if each.protocol == protocol]
+            found = sorted({seed for each in own if each.changes and not each.explains for seed in each.results})
             baselines[protocol] = baselines[protocol].with_seeds(found)
-            selected = [each.with_seeds(found) if each.protocol == protocol else each for each in selected]
+            selected = [each if each not in own or each.explains else each.with_seeds(found) for each in selected]
+    if not why:
+        selected = [each.with_seeds(sorted(each.results)) if each.explains else each for each in selected]
     selected.sort(key=lambda each: (questions.index(each.question), protocols.index(each.protocol)))
     kept = {name: baselines[name] for name in protocols}
-    return Study(tuple(questions), tuple(protocols), tuple(selected), kept, on_other_data(runs_dir))
+    return Study(tuple(questions), tuple(protocols), tuple(selected), kept, on_other_data(runs_dir), margin)
+
+
+def of_sweep(question: str, configs: Sequence[Config], margin: float = MARGIN) -> Study | None:
+    """Make a study of the jobs of a question that were just launched; None if the baseline is not among them.
+
+    Args:
+        question: q01 to q10, or with _why the variants that explain its answer.
+        configs: of the jobs.
+        margin: two accuracies, as fractions, are the same within it.
+    """
+    by_identity: dict[str, dict[int, Config]] = {}
+    for config in configs:
+        by_identity.setdefault(identity(config), {})[config.seed] = config
+    name, protocol = question.removesuffix("_why"), configs[0].data.protocol
+    usual = reference(None)
+    first = {own: next(iter(of_seeds.values())) for own, of_seeds in by_identity.items()}
+    changed = {own: differences(config, usual) for own, config in first.items()}
+    baseline = min(changed, key=lambda own: len(changed[own]))
+    if not all(changed[baseline].items() <= changes.items() for changes in changed.values()):
+        return None
+    variants = []
+    for own, of_seeds in by_identity.items():
+        results = {seed: result for seed, config in of_seeds.items() if (result := Run(config).result()) is not None}
+        experiment, changes = first[own].chosen["experiment"], differences(first[own], first[baseline])
+        explains = question.endswith("_why") and experiment != name
+        variants.append(
+            Variant(name, protocol, experiment, "", first[own], changes, tuple(of_seeds), results, explains)
+        )
+    own_baseline = next(each for each in variants if not each.changes)
+    return Study((name,), (protocol,), tuple(variants), {protocol: own_baseline}, margin=margin)
 
 
 def on_other_data(runs_dir: str) -> dict[str, int]:

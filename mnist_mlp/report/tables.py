@@ -1,11 +1,16 @@
 """The tables of a report."""
 
+import math
 from dataclasses import dataclass
 
 from mnist_mlp.lab import NotebookRun, notebook_run_of
-from mnist_mlp.report.study import Study, Variant, on_test, on_validation, seconds
-from mnist_mlp.report.text import Words, duration, number, percent, points, probability
+from mnist_mlp.language import figure
+from mnist_mlp.report.study import Study, Variant, on_test, on_validation
+from mnist_mlp.report.text import Words, number, points, probability
 from mnist_mlp.statistics import compare
+
+WORDS = ("question", "variant", "data", "verdict", "verdict_validation")
+"""The columns that are not numbers."""
 
 
 @dataclass(frozen=True)
@@ -27,28 +32,51 @@ class Tables:
     def table(self, rows: list[dict[str, str]]) -> Table:
         """Put cells by column under their titles."""
         columns = list(rows[0])
-        text = tuple(columns.index(name) for name in ("question", "variant", "data", "verdict") if name in columns)
+        text = tuple(columns.index(name) for name in WORDS if name in columns)
         header = [self.words.texts["columns"][name] for name in columns]
         return Table(header, [list(row.values()) for row in rows], text, columns.index("variant"))
 
     def cells(self, variant: Variant) -> dict[str, str]:
         """Return what the tables say of a variant, by column."""
-        difference, notebook = self.study.differences.get(variant.id), notebook_run_of(variant.config)
+        notebook = notebook_run_of(variant.config)
         return {
             "question": variant.question[1:].lstrip("0"),
             "variant": self.words.name(variant, in_table=True),
             "data": self.words.texts["data"][variant.protocol],
             "n": str(len(variant.completed)),
-            "validation": percent(variant.summary(on_validation)),
+            "validation": self.words.accuracy(self.study, variant, on_validation),
             "notebook_validation": number(100 * notebook.epochs[-1]["val_accuracy"]) if notebook else "",
-            "test": percent(variant.summary(on_test)),
+            "test": self.words.accuracy(self.study, variant, on_test),
             "notebook_test": number(100 * notebook.test["accuracy"]) if notebook else "",
-            "difference": points(difference.test) if difference else "",
-            "p": probability(difference.p) if difference else "",
-            "verdict": self.words.texts["verdicts"][difference.verdict] if difference and difference.test.n else "",
-            "seconds": duration(variant.summary(seconds)),
-            "notebook_seconds": self._seconds(notebook) if notebook else "",
         }
+
+    def compared(self, variant: Variant) -> dict[str, str]:
+        """Return what the tables say of a variant's difference from the baseline, in the family of its question."""
+        names = (
+            "difference",
+            "other_digits",
+            "p",
+            "verdict",
+            "detectable",
+            "difference_validation",
+            "verdict_validation",
+        )
+        difference = self.study.differences.get(variant.id)
+        if difference is None or not difference.test.n:
+            return dict.fromkeys(names, "" if difference is None else "—")
+        judgement, validated = self.study.judged_in(variant), self.study.judged_in(variant, "validation")
+        together = difference.test.together
+        low, high = together.interval(judgement.level) if together else (math.nan, math.nan)
+        cells = (
+            points(difference.test, judgement.level),
+            "—" if math.isnan(low) else f"± {figure(50 * (high - low), '.2f')}",
+            probability(judgement.p),
+            self.words.verdict(judgement),
+            number(100 * judgement.detectable),
+            points(difference.validation, validated.level),
+            self.words.verdict(validated),
+        )
+        return dict(zip(names, cells, strict=True))
 
     def _seconds(self, notebook: NotebookRun) -> str:
         printed, every = len(notebook.epochs), len(notebook.epochs) + notebook.epochs_before
@@ -56,24 +84,45 @@ class Tables:
         return whole if printed == every else self.words.texts["last_epochs"].format(whole, printed, every)
 
     def summary(self) -> Table:
-        """Tabulate every variant under the first protocol, the baseline once."""
+        """Tabulate every variant that is asked for under the first protocol, the baseline once."""
         protocol = self.study.protocols[0]
-        variants = [each for each in self.study.variants if each.protocol == protocol and each.changes]
-        columns = ("question", "variant", "n", "validation", "test", "verdict", "notebook_validation", "notebook_test")
-        rows = [self.cells(each) for each in [self.study.baselines[protocol], *variants]]
-        return self.table([{column: row[column] for column in columns} for row in rows])
+        variants = [each for question in self.study.questions for each in self.study.of(question, protocol)]
+        rows = []
+        for each in [self.study.baselines[protocol], *(each for each in variants if each.changes)]:
+            cells, judgement = self.cells(each), self.study.judged.get(each.id)
+            rows.append(
+                {
+                    **{name: cells[name] for name in ("question", "variant", "n", "validation", "test")},
+                    "verdict": self.words.verdict(judgement) if judgement and each.completed else "",
+                    **{name: cells[name] for name in ("notebook_validation", "notebook_test")},
+                }
+            )
+        return self.table(rows)
 
-    def of(self, question: str) -> Table:
-        """Tabulate a question's variants, each under one protocol after the other."""
-        protocols = self.study.protocols
-        pairs = zip(*(self.study.of(question, protocol) for protocol in protocols), strict=True)
-        rows = [self.cells(variant) for pair in pairs for variant in pair]
-        left_out = ("question",) if len(protocols) > 1 else ("question", "data")
-        return self.table([{name: row[name] for name in row if name not in left_out} for row in rows])
+    def of(self, question: str, explains: bool = False) -> Table | None:
+        """Tabulate a question's variants without the baseline, under one protocol after the other; None if it has none.
+
+        Args:
+            question: q01 to q10.
+            explains: those that explain the answer, instead of those that are asked for.
+        """
+        variants = [
+            each
+            for protocol in self.study.protocols
+            for each in self.study.of(question, protocol, explains)
+            if each.changes
+        ]
+        places = {str(each.changes): place for place, each in reversed(list(enumerate(variants)))}
+        variants.sort(key=lambda each: places[str(each.changes)])
+        left_out = {"question", *([] if len(self.study.protocols) > 1 else ["data"])}
+        if explains:
+            left_out |= {"notebook_validation", "notebook_test"}
+        rows = [{**self.cells(each), **self.compared(each)} for each in variants]
+        return self.table([{name: row[name] for name in row if name not in left_out} for row in rows]) if rows else None
 
     def leak(self) -> Table:
         """Set the protocols side by side."""
-        variants = [each for each in self.study.variants if each.protocol == "disjoint"]
+        variants = [each for each in self.study.variants if each.protocol == "disjoint" and not each.explains]
         distinct = {each.id: each for each in [self.study.baselines["disjoint"], *variants]}
         rows = []
         for disjoint in distinct.values():
@@ -81,11 +130,11 @@ class Tables:
             row = {
                 "variant": cells["variant"],
                 "validation_disjoint": cells["validation"],
-                "validation_notebook": percent(leaking.summary(on_validation)),
-                "leak": points(compare(leaking.values(on_validation), disjoint.values(on_validation))),
+                "validation_notebook": self.cells(leaking)["validation"],
+                "leak": points(compare(leaking.values(on_validation), disjoint.values(on_validation), paired=False)),
                 "notebook_validation": cells["notebook_validation"],
                 "test_disjoint": cells["test"],
-                "test_notebook": percent(leaking.summary(on_test)),
+                "test_notebook": self.cells(leaking)["test"],
             }
             rows.append(row)
         return self.table(rows)

@@ -2,16 +2,18 @@
 
 import math
 import re
+from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from mnist_mlp import lab
 from mnist_mlp.config.schema import Config
 from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.language import N_, _, figure, language, localized, ngettext
-from mnist_mlp.report.study import Variant
+from mnist_mlp.report.study import Study, Variant
 from mnist_mlp.report.texts import TEXTS
 from mnist_mlp.runs.record import Result
-from mnist_mlp.statistics import Comparison, Summary
+from mnist_mlp.statistics import LEVEL, Comparison, Judgement, Normal, Summary
 
 ACTIVATIONS = (N_("relu"), N_("sigmoid"))
 """Those that are not written as the configuration names them in every language."""
@@ -30,16 +32,15 @@ def percent(summary: Summary) -> str:
     return number(100 * summary.mean) + half
 
 
-def points(comparison: Comparison) -> str:
-    """Write a difference of fractions and half of its interval in percentage points."""
-    half = "" if math.isnan(comparison.high) else f" ± {figure(100 * (comparison.high - comparison.difference), '.2f')}"
-    return ("+" if comparison.difference > 0 else "") + number(100 * comparison.difference) + half
-
-
-def duration(summary: Summary) -> str:
-    """Write the mean of seconds and half of its interval."""
-    half = "" if math.isnan(summary.high) else f" ± {figure(summary.high - summary.mean, '.1f')}"
-    return number(summary.mean, 1) + half
+def points(comparison: Comparison, level: float = LEVEL) -> str:
+    """Write a difference of fractions in percentage points, with half of its interval, or its ends if they differ."""
+    low, high = comparison.by.interval(level)
+    value = ("+" if comparison.difference > 0 else "") + number(100 * comparison.difference)
+    if math.isnan(low):
+        return value
+    if isinstance(comparison.by, Normal):
+        return f"{value} ± {figure(50 * (high - low), '.2f')}"
+    return value if math.isinf(low) else f"{value} ({number(100 * low)} … {number(100 * high)})"
 
 
 def probability(p: float) -> str:
@@ -54,6 +55,8 @@ def unbroken(value: object) -> object:
 
 def translated(texts: Any) -> Any:
     """Translate texts within texts."""
+    if isinstance(texts, list):
+        return [translated(text) for text in texts]
     return {key: translated(text) for key, text in texts.items()} if isinstance(texts, dict) else _(texts)
 
 
@@ -99,6 +102,38 @@ class Words:
         epochs = ngettext("{number} epoch", "{number} epochs", config.epochs).format(number=config.epochs)
         activation, rate = self.value(str(config.model.activation)), figure(config.optimizer["lr"], "g")
         return self.texts["network"].format(sizes, activation, optimizer, rate, self.value(str(config.batch)), epochs)
+
+    def accuracy(self, study: Study, variant: Variant, of: Callable[[Result], float]) -> str:
+        """Write the mean of accuracies with its interval, or their median and range where that says more."""
+        values = list(variant.values(of).values())
+        if not (values and study.is_ranked(variant)):
+            return percent(variant.summary(of))
+        middle, low, high = (number(100 * each) for each in (median(values), min(values), max(values)))
+        text = self.texts["median"].format(middle, low, high) if len(values) > 1 else middle
+        return self.texts["failed"].format(text, variant.failed, len(values)) if variant.failed else text
+
+    def verdict(self, judgement: Judgement) -> str:
+        """Write a verdict, with the replicates that are needed for one."""
+        text = self.texts["verdicts"][judgement.verdict]
+        return text if judgement.needed is None else self.texts["needs"].format(text, figure(judgement.needed, ",d"))
+
+    def margin(self, study: Study) -> str:
+        """Write the margin of sameness in points."""
+        return figure(100 * study.margin, "g")
+
+    def difference(self, study: Study, variant: Variant) -> str:
+        """Say in words how a variant differs from the baseline, in the family of its question."""
+        found, judgement = study.differences[variant.id], study.judged_in(variant)
+        validated = study.judged_in(variant, "validation")
+        unknown = judgement.verdict == "undecided" and judgement.needed is None
+        kind = "none" if found.test.n == 0 else "open" if unknown else judgement.verdict
+        replicates = ngettext("{number} replicate", "{number} replicates", found.test.n).format(number=found.test.n)
+        needed, shown = figure(judgement.needed or 0, ",d"), points(found.test, judgement.level)
+        texts = self.texts["difference"]
+        said: str = texts[kind].format(self.name(variant), shown, replicates, self.margin(study), needed)
+        if kind in ("none", "too few"):
+            return said
+        return texts["validation"].format(said, self.verdict(validated), points(found.validation, validated.level))
 
     def hardware(self, result: Result) -> str:
         """Describe what a run was trained on."""

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from mnist_mlp import files
 from mnist_mlp.lab import PROTOCOLS
 from mnist_mlp.language import _, language
-from mnist_mlp.report.answers import VERDICTS, Answers
+from mnist_mlp.report.answers import Answers
 from mnist_mlp.report.figures import Pictures
 from mnist_mlp.report.study import Study
 from mnist_mlp.report.tables import Tables
@@ -18,7 +19,10 @@ from mnist_mlp.report.text import Words, unbroken
 
 
 def write(study: Study, folder: Path, command: str) -> None:
-    """Write report.md, report.html, results.csv and figures/ into a folder, in the language that is spoken.
+    """Write report.md, report.html, the tables of runs and figures/ into a folder, in the language that is spoken.
+
+    results.csv has a row a run, epochs.csv a row an epoch, and correct.npz which test images each run has right: a row
+    of bits (numpy.packbits) for each `folder` and `seed`.
 
     Args:
         command: makes the report again.
@@ -29,24 +33,36 @@ def write(study: Study, folder: Path, command: str) -> None:
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with files.replacing(folder / "results.csv") as partial:
         study.table().to_csv(partial, index=False)
+    with files.replacing(folder / "epochs.csv") as partial:
+        study.epochs().to_csv(partial, index=False, float_format="%.6g")
+    known = [(result.id, result.seed, result.right) for result in study.results() if result.right is not None]
+    with files.replacing(folder / "correct.npz") as partial, partial.open("wb") as file:
+        columns = zip(*known, strict=True) if known else ([], [], [])
+        folders, seeds, right = (np.array(list(column)) for column in columns)
+        np.savez_compressed(file, folder=folders, seed=seeds, correct=np.packbits(right.astype(bool), axis=-1))
     words = Words()
     tables, answers, pictures = Tables(study, words), Answers(study, words), Pictures(study, words)
-    overview = pictures.overview()
+    overview, all_curves = pictures.overview(), pictures.all_curves()
     sections: list[dict[str, Any]] = [
         {
             "question": question,
             "heading": words.heading(question),
             "asks": words.about(question)["asks"],
+            "lead": answers.lead(question),
             "answer": answers.answer(question),
+            "targets": answers.targets_of(question),
+            "why": answers.why(question),
             "gaps": answers.gaps(question),
             "notebook": answers.notebook(question),
             "table": tables.of(question),
+            "explaining": tables.of(question, explains=True),
             "pictures": [pictures.curves(question, protocol) for protocol in study.protocols],
         }
         for question in study.questions
     ]
-    for picture in [overview, *(picture for section in sections for picture in section["pictures"])]:
+    for picture in [overview, all_curves, *(picture for section in sections for picture in section["pictures"])]:
         files.write(folder / "figures" / f"{picture.name}.png", picture.png)
+        files.write(folder / "figures" / f"{picture.name}.pdf", picture.pdf)
     for kind, finalize in (("md", None), ("html", unbroken)):
         templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(str(resources.files("mnist_mlp.report") / "templates")),
@@ -60,20 +76,25 @@ def write(study: Study, folder: Path, command: str) -> None:
             notes=notes(study, words),
             summary_of=words.texts["summary_of"].format(_(PROTOCOLS[study.protocols[0]])),
             summary=tables.summary(),
-            reading=words.texts["reading"].format(study.compared),
+            reading=[text.format(words.margin(study), study.compared) for text in words.texts["reading"]],
             overview=overview,
+            all_curves=all_curves,
+            printed=answers.printed(),
             leak=tables.leak() if len(study.protocols) > 1 else None,
             sections=sections,
             facts=facts(study, words, command),
-            marks={words.texts["verdicts"][verdict]: verdict for verdict in VERDICTS[:2]},
+            marks={words.texts["verdicts"][verdict]: verdict for verdict in ("better", "worse")},
         )
         files.write(folder / f"report.{kind}", text.rstrip() + "\n")
 
 
 def notes(study: Study, words: Words) -> list[str]:
     """Return what the reader has to know before the first table."""
+    config = study.baselines[study.protocols[0]].config
+    split = config.data.split_seed
     return [
-        words.texts["baseline"].format(words.network(study.baselines[study.protocols[0]].config)),
+        words.texts["baseline"].format(words.network(config)),
+        words.texts["replicates"]["own" if split is None else "shared"].format(split),
         *(words.texts["protocols"][protocol] for protocol in study.protocols),
     ]
 
