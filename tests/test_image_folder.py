@@ -24,6 +24,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.image_folder import read
 from mnist_mlp.inference.draw_app import Application
 from mnist_mlp.inference.preprocess import converted
+from mnist_mlp.interactive.sweep import Sweep
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.published import DATA_SETS
 from mnist_mlp.report.study import gather, on_other_data
@@ -484,3 +485,18 @@ def test_python_trains_on_a_folder_and_tells_its_runs_apart(images: Path, tmp_pa
     path = images / "light" / "3.png"
     pixels = np.asarray(Image.open(path))
     assert np.array_equal(run.predict(path).probabilities, run.predict(pixels).probabilities)
+
+
+def test_a_sweep_does_not_compare_figures_of_two_data_sets(images: Path, tmp_path: Path) -> None:
+    keys = {"data.dir": str(images), "runs_dir": str(tmp_path / "runs"), "show": False}
+    sweep = lab.sweep(*SHORT, data=["folder"], batch=[10, 20], **keys)
+    assert len(sweep.compare("batch=10")) == 2
+    both = Sweep(
+        [*(run.config for run in sweep.runs), lab.train(*SHORT, runs_dir=str(tmp_path / "runs"), show=False).config]
+    )
+    said = (
+        r"test_loss: on different data sets, data=folder data.content=\w{16} \(.*batch=10,.*batch=20\), data=mnist \("
+    )
+    with pytest.raises(Problem, match=said + r".*\); compare sweeps of one data set$"):
+        both.compare(both.names[sweep.runs[0].id], of="test_loss")
+    assert len(both.compare(both.names[sweep.runs[0].id], of="seconds")) == 3

@@ -161,6 +161,15 @@ def test_a_reference_that_is_not_there_is_named() -> None:
         sweep.compare("baseline", of="test_acuracy")
 
 
+@pytest.mark.parametrize("override", ["data=mnist,notebook", "data.split_seed=null,5"])
+def test_accuracies_on_other_validation_images_are_not_compared(override: str) -> None:
+    sweep = lab.sweep(override, epochs=1, seed=range(2), show=False)
+    said = "val_accuracy: on different validation images, data.protocol=disjoint data.split_seed=0 (baseline), "
+    with pytest.raises(lab.Problem, match=re.escape(said) + ".*compare test_accuracy, or sweeps with the same split"):
+        sweep.compare(of="val_accuracy")
+    assert list(sweep.compare()["n"]) == [2, 2], "the test images are the same"
+
+
 @pytest.mark.parametrize(
     ("arguments", "title"),
     [

@@ -1,12 +1,12 @@
 """A sweep that was trained, from Python: its runs as a table, compared and drawn."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mnist_mlp.config.schema import Config
+from mnist_mlp.config.schema import Config, DataConfig
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem, needing
 from mnist_mlp.interactive import tables
@@ -93,13 +93,15 @@ class Sweep:
             paired t-test adjusted for all rows (Holm 1979), and the verdict at the level 0.05.
 
         Raises:
-            Problem: the sweep has no such configuration, or the table no such column.
+            Problem: the sweep has no such configuration or the table no such column, or it is of other images in one
+                configuration than in another.
         """
         values = self.values(of)
         if reference not in values:
             labels = list(values)
             said = _("{name}: not in this sweep, which has {names}{hint}")
             raise Problem(said.format(name=reference, names=", ".join(labels), hint=nearest(reference, labels)))
+        self._check_images(of, reference)
         others = [label for label in values if label != reference]
         comparisons = {label: compare(values[label], values[reference]) for label in others}
         judged = dict(zip(others, judge(list(comparisons.values())), strict=True))
@@ -112,6 +114,27 @@ class Sweep:
                 row += (each.difference, found.low, found.high, found.p, found.verdict)
             rows.append(dict(zip(COMPARISON, row, strict=False)))
         return pd.DataFrame(rows, columns=COMPARISON)
+
+    def _check_images(self, of: str, reference: str) -> None:
+        if not of.startswith(("val_", "test_")):
+            return
+        said = _("{column}: on different data sets, {images}; compare sweeps of one data set")
+        self._check_same(_data_set, said, of, reference)
+        if of.startswith("val_"):
+            said = _(
+                "{column}: on different validation images, {images}; compare {other}, or sweeps with the same split"
+            )
+            self._check_same(_split, said, of, reference)
+
+    def _check_same(self, images: Callable[[DataConfig], str], said: str, of: str, reference: str) -> None:
+        seeds: dict[int, dict[str, str]] = {}
+        for run in self.runs:
+            seeds.setdefault(run.seed, {})[self.names[run.id]] = images(run.config.data)
+        for on in seeds.values():
+            if reference in on and len(set(on.values())) > 1:
+                groups = {each: ", ".join(name for name in on if on[name] == each) for each in on.values()}
+                listed = ", ".join(f"{each} ({names})" for each, names in groups.items())
+                raise Problem(said.format(column=of, images=listed, other=of.replace("val_", "test_")))
 
     def plot(self, of: str = "test_accuracy", x: str = "configuration") -> "Figure":
         """Draw a figure of the runs: means with 95% t-intervals, and each run as a small point.
@@ -138,6 +161,15 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         return str(self.table().drop(columns="folder").to_html(index=False))
+
+
+def _data_set(data: DataConfig) -> str:
+    return f"data={data.dataset}" + (f" data.content={data.content}" if data.content else "")
+
+
+def _split(data: DataConfig) -> str:
+    seed = data.seed if data.split_seed is None else data.split_seed
+    return f"data.protocol={data.protocol} data.split_seed={seed}"
 
 
 def distinguishing(labels: Mapping[str, str]) -> dict[str, str]:
