@@ -70,7 +70,7 @@ def train(
     """
     if not config.chosen:
         raise Problem(_("train: a configuration without the options that were chosen; use mnist_mlp.train(config)"))
-    if ("_state_" in config.network) != (network is not None):
+    if config.network.get("_state_") != (None if network is None else networks.state_of(network)):
         raise Problem(_("train: config.network must describe this network; see mnist_mlp.networks.described"))
     with speaking(config.language), trusting(config):
         if config.trainer.get("fast_dev_run"):
@@ -158,8 +158,6 @@ def _check(config: Config, run: Run, network: torch.nn.Module | None) -> None:
 def _check_network(config: Config, network: torch.nn.Module | None) -> None:
     if not config.network:
         return
-    if network is not None and networks.state_of(network) != config.network["_state_"]:
-        raise Problem(_("train: config.network must describe this network; see mnist_mlp.networks.described"))
     made = networks.build(config.network, deepcopy(network))
     if smallest_batch(config) == 1:  # over which batch normalization may have no variance
         with _naming(_("model: of a batch with a single sample")):

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from mnist_mlp.collection.students import printable
 from mnist_mlp.config.identity import identity
-from mnist_mlp.config.schema import Config
+from mnist_mlp.config.schema import Config, recorded_config
 from mnist_mlp.inference import evaluation
 from mnist_mlp.inference.load import load, tested_checkpoint
 from mnist_mlp.language import _, figure
@@ -136,11 +136,10 @@ def config_of(text: str, values: Any) -> Config:
     if "${" in text:  # would be resolved, as to a variable of the environment; a record has none
         raise ValueError(_("it refers to other values"))
     try:
-        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+        config = recorded_config(values)
         identity(config)
-    except (OmegaConfBaseException, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(printable((str(error).splitlines() or [type(error).__name__])[0])) from error
-    assert isinstance(config, Config)
     return config
 
 

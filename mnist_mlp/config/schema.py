@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mnist_mlp.activation import ACTIVATIONS
 from mnist_mlp.config.valid import BATCH, DATASETS, PART, SEED, UNITS, Names, Numbers, Valid
@@ -106,6 +107,18 @@ class Config:
 
 
 ConfigStore.instance().store(name="schema", node=Config)
+
+
+def recorded_config(values: Any) -> Config:
+    """Read the configuration of a record.
+
+    Raises:
+        ValueError: it is none of this version's; the reason is in one line.
+    """
+    try:
+        return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values)))
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error
 
 
 def keys(schema: type = Config, prefix: str = "") -> Iterator[tuple[str, "Field[Any]"]]:

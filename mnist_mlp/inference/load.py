@@ -3,14 +3,10 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from mnist_mlp import networks
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.config.schema import Config
+from mnist_mlp.config.schema import Config, recorded_config
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.images import DIGITS
@@ -180,14 +176,10 @@ def _preferred(result: Result) -> tuple[bool, bool]:
 
 def _config(result: Result, folder: Path) -> Config:
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), result.config)
-        config: Any = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        return recorded_config(result.config)
+    except ValueError as error:
         said = _("{folder}: its {record} was written by another version: {reason}")
-        reason = str(error).splitlines()[0]
-        raise Problem(said.format(folder=folder, record=RECORD, reason=reason)) from error
-    assert isinstance(config, Config)
-    return config
+        raise Problem(said.format(folder=folder, record=RECORD, reason=error)) from error
 
 
 def _model(path: Path) -> MNISTClassifier:
