@@ -97,6 +97,8 @@ class MNISTClassifier(lightning.LightningModule):
         """Of each epoch so far, as fractions."""
         self.right: Bool[Tensor, " images"] | None = None
         """Which test images were classified correctly, in their order; None if not all of them were used."""
+        self.data_set: dict[str, Any] = {}
+        """`dataset`, `dir` and `content` of the run's data and the names of its `classes`, for checkpoints."""
 
     def forward(self, images: Float[Tensor, " batch *pixels"]) -> Float[Tensor, "batch 10"]:
         """Compute the logits of images with values in [0, 1]."""
@@ -182,8 +184,9 @@ class MNISTClassifier(lightning.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what a scheduler goes by."""
+        """Keep what a scheduler goes by, and what the weights are of."""
         checkpoint["val_accuracies"] = self.val_accuracies
+        checkpoint["data_set"] = self.data_set
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore it."""

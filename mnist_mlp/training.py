@@ -222,8 +222,11 @@ def _train(
         trainer.precision_plugin.convert_module(model)
         augmentation = instantiate(config.augmentation) if config.augmentation else None
         data = MNISTDataModule(**asdict(config.data), augmentation=augmentation, steps_per_execution=steps)
+        classes = list(data.source.classes)
+        own_data = {"dataset": config.data.dataset, "dir": config.data.dir, "content": config.data.content}
+        model.data_set = {**own_data, "classes": classes}
         log.info(terminal.heading(config, _device(trainer)))
-        recorder = Recorder(run, history, writes=first_process, classes=data.source.classes)
+        recorder = Recorder(run, history, writes=first_process, classes=classes)
         try:
             with loggers.closing(trainer.loggers):
                 test = _fit_and_test(trainer, model, data, run, config.test)

@@ -171,7 +171,7 @@ def test_a_checkpoint_outside_a_run_is_exported_under_its_own_name(
     shutil.copy(network.checkpoint, tmp_path / "mine.ckpt")
     assert command_line("mine.ckpt", "--format", "safetensors") == 0
     texts = metadata_of(tmp_path / "mine.safetensors")
-    assert sorted(texts) == ["input", "model", "output", "preprocessing", "versions"]
+    assert sorted(texts) == ["classes", "data", "input", "model", "output", "preprocessing", "versions"]
 
 
 @pytest.mark.parametrize("hidden", [[], [5]])

@@ -394,6 +394,37 @@ def test_a_network_is_evaluated_on_its_own_images_whatever_becomes_of_the_folder
     assert "are not those of the run any more" in capsys.readouterr().err
 
 
+def test_a_checkpoint_that_was_copied_away_knows_its_data(
+    trained: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.ckpt"
+    shutil.copy(trained / "checkpoints" / "last.ckpt", copy)
+    capsys.readouterr()
+    assert verb(monkeypatch, "evaluate", trained, "--json") == verb(monkeypatch, "evaluate", copy, "--json") == 0
+    own, other = capsys.readouterr().out.split("}\n{")
+    own, other = json.loads(own + "}"), json.loads("{" + other)
+    assert own["classes"] == other["classes"]
+    assert own["confusion_matrix"] == other["confusion_matrix"]
+    assert verb(monkeypatch, "predict", copy, images / "light" / "3.png") == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1].split()[1] in CLASSES
+    assert said.err == ""
+
+
+def test_a_checkpoint_that_does_not_know_its_data_is_said_to_be_taken_for_mnists(
+    trained: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    for data_set, status, said in (
+        (None, 0, "does not say what it was trained on; taken to be MNIST"),
+        ({"dataset": "pears", "classes": []}, 2, "incompatible checkpoint: not made by this version of mnist-mlp"),
+    ):
+        torch.save(content | {"data_set": data_set}, tmp_path / "old.ckpt")
+        capsys.readouterr()
+        assert verb(monkeypatch, "predict", tmp_path / "old.ckpt", images / "light" / "3.png") == status
+        assert capsys.readouterr().err == f"{tmp_path / 'old.ckpt'}: {said}\n"
+
+
 def test_an_image_is_predicted_as_it_was_trained_on(trained: Path, images: Path) -> None:
     from mnist_mlp.inference.predict import digits_of
 

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from mnist_mlp import images as drawings
-from mnist_mlp.config.schema import Config, DataConfig
+from mnist_mlp.config.schema import DataConfig
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.images import DIGITS
 from mnist_mlp.inference.load import Trained
@@ -75,18 +75,17 @@ class Evaluation:
         )
 
 
-def data_module(config: Config | None) -> MNISTDataModule:
+def data_module(own: DataConfig) -> MNISTDataModule:
     """Return a data module with the test records of a run's data, from its directory.
 
     Args:
-        config: of the run; None takes MNIST. If its directory does not exist on this machine, the records come from the
-            per-user cache directory: the files are the same, as their checksums are verified. Those of a folder of
-            images are found there by the folder's content, whatever has become of it.
+        own: the run's. If its directory does not exist on this machine, the records come from the per-user cache
+            directory: the files are the same, as their checksums are verified. Those of a folder of images are found
+            there by the folder's content, whatever has become of it.
 
     Raises:
         Problem: the files are corrupt or cannot be fetched, or the images of a folder are not those of the run.
     """
-    own = config.data if config else DataConfig(dir=None, dataset="mnist", content=None)
     exists = own.dir is not None and (own.dataset == "folder" or Path(own.dir).expanduser().is_dir())
     data = MNISTDataModule(dir=own.dir if exists else None, dataset=own.dataset, content=own.content)
     data.setup("test")
@@ -100,7 +99,7 @@ def evaluate(trained: Trained) -> Evaluation:
     Raises:
         Problem: the MNIST files are corrupt.
     """
-    data = data_module(trained.config)
+    data = data_module(trained.data)
     (batch,) = data.test_dataloader()
     logits: Tensor = trained.model(batch.images)
     loss, correct = trained.model.score_logits(logits, batch.labels)
@@ -133,9 +132,7 @@ def table(trained: Trained, evaluation: Evaluation) -> str:
         heads = [_("digit {digit}").format(digit=digit) for digit in range(DIGITS)]
     width = max(9, *map(len, heads))
     lines = [
-        f"{trained.name}: {trained.checkpoint}"
-        if trained.result
-        else _("{checkpoint}: in no run's folder, so on MNIST").format(checkpoint=trained.name),
+        f"{trained.name}: {trained.checkpoint}" if trained.result else trained.name,
         "",
         *(_row(*cells) for cells in figures),
         "",

@@ -97,7 +97,7 @@ def export(trained: Trained, format: str, out: Path | None = None, overwrite: bo
         said = _("{path}: already exists; use --overwrite to replace it, or choose another --out")
         raise Problem(said.format(path=path))
     network = trained.model.network
-    (batch,) = data_module(trained.config).test_dataloader()
+    (batch,) = data_module(trained.data).test_dataloader()
     with torch.no_grad():
         expected = network(batch.images)
     if not expected.isfinite().all():
@@ -115,10 +115,11 @@ def export(trained: Trained, format: str, out: Path | None = None, overwrite: bo
 
 
 def describe(trained: Trained) -> dict[str, str]:
-    """Return a file's metadata; label, seed, data, classes and test accuracy only of a checkpoint in a run's folder."""
+    """Return a file's metadata: label, seed and test accuracy if there is a record, data and classes if known."""
     parameters: Any = trained.model.hparams["model"]
     outputs = "the ten classes"
-    if trained.result:
+    known = trained.result or trained.model.data_set
+    if known:
         digits = trained.dataset in ("mnist", "emnist_digits")
         outputs = "the digits 0 to 9" if digits else f"the classes {', '.join(trained.classes)}"
     texts = {
@@ -131,6 +132,7 @@ def describe(trained: Trained) -> dict[str, str]:
     }
     if trained.result:
         texts |= {"label": trained.result.label, "id": trained.result.id, "seed": str(trained.result.seed)}
+    if known:
         texts |= {"data": trained.dataset, "classes": json.dumps(trained.classes)}
     if trained.recorded:
         texts["test_accuracy"] = str(trained.recorded["accuracy"])

@@ -1,13 +1,14 @@
 """Loads a trained network by its run's folder, its label or its checkpoint, or the best of all runs."""
 
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_mlp import networks
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.config.schema import Config, recorded_config
-from mnist_mlp.config.valid import nearest
+from mnist_mlp.config.schema import Config, DataConfig, recorded_config
+from mnist_mlp.config.valid import DATASETS, nearest
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.images import DIGITS
 from mnist_mlp.language import _
@@ -44,14 +45,23 @@ class Trained:
         return self.checkpoint.parent.parent if self.result else None
 
     @property
+    def data(self) -> DataConfig:
+        """The data that it was trained with, by its record or its checkpoint; MNIST if neither says so."""
+        if self.config:
+            return self.config.data
+        known = {"dataset": "mnist", "dir": None, "content": None} | self.model.data_set
+        return DataConfig(dataset=known["dataset"], dir=known["dir"], content=known["content"])
+
+    @property
     def dataset(self) -> str:
-        """The value of `data.dataset` that it was trained with; mnist if the checkpoint is not in a run's folder."""
-        return self.config.data.dataset if self.config else "mnist"
+        """The value of `data.dataset`."""
+        return self.data.dataset
 
     @property
     def classes(self) -> list[str]:
         """The name of each of the ten outputs, of which those beyond a folder's classes have none but a number."""
-        named = (self.result and self.result.classes) or [str(digit) for digit in range(DIGITS)]
+        own = self.result.classes if self.result else self.model.data_set.get("classes")
+        named = own or [str(digit) for digit in range(DIGITS)]
         return [*named, *(f"#{number}" for number in range(len(named), DIGITS))]
 
     @property
@@ -81,6 +91,9 @@ def load(run: str, runs_dir: str = "runs") -> Trained:
             file = given if len(given.parts) > 2 else given.absolute()  # so that it has two parents
             folder = file.parent.parent
             result = read(folder / RECORD)
+            if result is None and not model.data_set:
+                said = _("{path}: does not say what it was trained on; taken to be MNIST")
+                print(said.format(path=given), file=sys.stderr)
             return Trained(file, model, result, _config(result, folder) if result else None)
         folder = _best(all_runs) if run == BEST else _folder(run, given, all_runs)
     except (OSError, RuntimeError) as error:  # a name that is too long, no permission, or no such user
@@ -198,6 +211,9 @@ def _model(path: Path) -> MNISTClassifier:
         kept = path.absolute().parent.parent / networks.FILE
         instance = networks.instance_of(described, kept) if "_target_" in described else None
         model = MNISTClassifier(described, parameters["optimizer"], instance=instance)
+        model.data_set = content.get("data_set") or {}
+        if model.data_set and (model.data_set["dataset"] not in DATASETS or len(model.data_set["classes"]) > DIGITS):
+            raise ValueError("no data set of this version")
     except Problem as problem:
         raise Problem(f"{path}: {problem}") from problem
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:

@@ -10,7 +10,10 @@ import torch
 
 from mnist_mlp import files
 
-KEPT = ("epoch", "global_step", "pytorch-lightning_version", "state_dict", "hparams_name", "hyper_parameters")
+KEPT = (
+    *("epoch", "global_step", "pytorch-lightning_version", "state_dict", "hparams_name", "hyper_parameters"),
+    "data_set",
+)
 """What a finished run's checkpoints keep, beside the record of its epochs: a third of what resuming needs."""
 
 
