@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -333,10 +334,33 @@ def test_numbers_of_numpy_and_torch_are_values() -> None:
         lab.sweep(seed=[])
 
 
-def test_a_sweep_names_networks_of_the_users_own() -> None:
-    for model in (torch.nn.Linear, torch.nn.Sequential(torch.nn.Linear(784, 10)), [torch.nn.Linear]):
-        with pytest.raises(lab.Problem, match=re.escape("as in 'model._target_=my_package.Net'")):
-            lab.sweep(model=model, seed=range(2))
+class Own(torch.nn.Sequential):
+    def __init__(self, units: int = 8) -> None:
+        super().__init__(torch.nn.Linear(784, units), torch.nn.ReLU(), torch.nn.Linear(units, 10))
+
+
+def test_a_sweep_trains_networks_of_the_users_own() -> None:
+    instance = Own(4)
+    before = instance[0].weight.detach().clone()
+    models = [Own, partial(Own, units=16), instance, "deep3"]
+    sweep = lab.sweep(model=models, epochs=1, show=False)
+    assert [run.status for run in sweep.runs] == ["completed"] * 4
+    assert [run.result.parameters for run in sweep.runs if run.result][:3] == [6370, 12730, 3190]
+    assert len(set(sweep.names.values())) == 4
+    assert torch.equal(instance[0].weight, before), "copies of it are trained"
+    again = lab.sweep(model=Own, seed=range(2), epochs=1, show=False)
+    assert [run.seed for run in again.runs] == [0, 1]
+    assert again.runs[0].test == lab.train(model=Own, epochs=1, show=False).test == sweep.runs[0].test
+
+
+def test_networks_of_the_users_own_that_a_sweep_cannot_train_are_named(tmp_path: Path) -> None:
+    with pytest.raises(lab.Problem, match=r"must be a class of torch\.nn\.Module"):
+        lab.sweep(model=[Own, len], epochs=1)
+    with pytest.raises(lab.Problem, match="model=deep33: model is one of"):
+        lab.sweep(model=[Own, "deep33"], epochs=1)
+    with pytest.raises(lab.Problem, match=re.escape("by its name, as in 'model._target_=my_package.Net'")):
+        lab.sweep("hydra/launcher=joblib", model=Own, epochs=1)
+    assert not (tmp_path / "runs").exists()
 
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL)

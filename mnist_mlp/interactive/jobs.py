@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache, partial
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,7 +23,9 @@ from mnist_mlp.runs.ranks import is_follower
 from mnist_mlp.runs.sweep import Sweep
 
 
-def run_sweep(launch: Launch, hydra: Hydra, overrides: list[str], show: bool = True, library: bool = False) -> Sweep:
+def run_sweep(
+    launch: Launch, hydra: Hydra, overrides: list[str], show: bool = True, library: bool = False, **own: Any
+) -> Sweep:
     """Run the jobs of a sweep; say what has become of each, if `show`.
 
     Args:
@@ -31,9 +34,12 @@ def run_sweep(launch: Launch, hydra: Hydra, overrides: list[str], show: bool = T
         overrides: of the command line.
         show: whether the runs print how they go.
         library: whether this is a user's process.
+        own: `network` and `instance` of `run`.
     """
     sweep, hint = Sweep(launch.configs), ""
-    jobs = partial(run, shown=show) if launch.parallel else partial(run, sweep=sweep, shown=show, library=library)
+    jobs = (
+        partial(run, shown=show) if launch.parallel else partial(run, sweep=sweep, shown=show, library=library, **own)
+    )
     with speaking(launch.configs[0].language):
         try:
             with in_one_line(), sweep.display() if launch.parallel and show else nullcontext():
@@ -52,7 +58,14 @@ def run_sweep(launch: Launch, hydra: Hydra, overrides: list[str], show: bool = T
     return sweep
 
 
-def run(composed: DictConfig, sweep: Sweep | None = None, shown: bool = True, library: bool = False) -> float:
+def run(
+    composed: DictConfig,
+    sweep: Sweep | None = None,
+    shown: bool = True,
+    library: bool = False,
+    network: dict[str, Any] | None = None,
+    instance: Any = None,
+) -> float:
     """Run one job that Hydra composed; give its validation accuracy, for sweepers.
 
     A job of a sweep that fails does not stop the others, unless `fail_fast` says so.
@@ -62,9 +75,11 @@ def run(composed: DictConfig, sweep: Sweep | None = None, shown: bool = True, li
         sweep: whose jobs run one after another.
         shown: whether the run prints how it goes; jobs in parallel never do.
         library: whether this is a user's process.
+        network: of the user's own, as `mnist_mlp.networks.described` describes it.
+        instance: that network, if it is described as one.
     """
     hydra_config = HydraConfig.get()
-    config = config_of_run(composed, hydra_config)
+    config = config_of_run(composed, hydra_config, network)
     sweeps = hydra_config.mode == RunMode.MULTIRUN
     leads = not (sweeps and in_parallel(hydra_config)) and not is_follower(config.trainer.get("num_nodes", 1))
     show = shown and leads
@@ -72,7 +87,7 @@ def run(composed: DictConfig, sweep: Sweep | None = None, shown: bool = True, li
         try:
             train = training_function(show, library)
             with sweep.job(hydra_config.job.num + 1) if sweep and show else nullcontext():
-                return train(config, show)
+                return train(config, show, network=instance)
         except Problem as problem:
             print(problem, file=sys.stderr)
             if not sweeps or config.fail_fast:

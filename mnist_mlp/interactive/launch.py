@@ -70,6 +70,8 @@ def sweep(*overrides: str, show: bool = True, **keys: Any) -> "Sweep":
         overrides: as on the command line, each a text: `"question=q05"`, `"batch=1,25"`.
         show: whether the runs print how they go.
         keys: plain keys and groups; a list, a range or an array has the values of several runs: `seed=range(5)`.
+            `model` may also be a network of your own, as `train` takes it, or a list of them and of names; these are
+            swept one after another.
 
     Raises:
         Problem: an override is wrong; or a run has failed, and `fail_fast=True`.
@@ -77,18 +79,29 @@ def sweep(*overrides: str, show: bool = True, **keys: Any) -> "Sweep":
     """
     from mnist_mlp.interactive.sweep import Sweep
 
-    models = keys.get("model")
-    if not all(isinstance(each, str | None) for each in (models if isinstance(models, list | tuple) else [models])):
-        said = _("sweep: name a network of your own, as in '{key}'; mnist_mlp.train takes the class itself")
-        raise Problem(said.format(key="model._target_=my_package.Net"))
+    given = keys.get("model")
+    models = list(given) if isinstance(given, list | tuple) else [given]
+    if all(isinstance(model, str | None) for model in models):
+        models = [None]  # they are among the keys
+    else:
+        del keys["model"]
     texts = [*_texts(overrides), *sweep_of(keys), "hydra.mode=MULTIRUN"]
     with _LOCK, composing() as hydra:
-        launch = _checked(texts)
+        sweeps = []
+        for model in models:
+            named = overrides_of({"model": model}) if isinstance(model, str) else []
+            network = None if named else _described(model, show)
+            launch = _checked([*texts, *named], network)
+            if launch.parallel and network:
+                said = _("sweep: jobs in parallel take a network of your own by its name, as in '{key}'")
+                raise Problem(said.format(key="model._target_=my_package.Net"))
+            sweeps.append((launch, [*texts, *named], network, model if network and "_state_" in network else None))
         try:
-            run_sweep(launch, hydra, texts, show, library=True)
+            for launch, of_each, network, instance in sweeps:
+                run_sweep(launch, hydra, of_each, show, library=True, network=network, instance=instance)
         except SystemExit as failed:
             raise Problem(_("fail_fast=true: a run has failed, and the sweep stopped there")) from failed
-    return Sweep(launch.configs)
+    return Sweep([config for launch, *_others in sweeps for config in launch.configs])
 
 
 def question(name: str, *overrides: str, show: bool = True, **keys: Any) -> "Sweep":
