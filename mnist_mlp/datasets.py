@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from mnist_mlp import image_folder, mnist, published
 from mnist_mlp.errors import Problem, reason_of
-from mnist_mlp.images import DIGITS, PIXELS, fitted
+from mnist_mlp.images import CLASSES, PIXELS, fitted
 from mnist_mlp.language import _, figure
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Bundled:
         directory: of the unpacked files.
     """
 
-    classes = tuple(map(str, range(DIGITS)))
+    classes = CLASSES
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

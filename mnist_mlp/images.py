@@ -1,6 +1,8 @@
 """The size of MNIST's images, and pictures of a network's mistakes and weights. Free of torch."""
 
 import io
+import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 
@@ -8,11 +10,12 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from mnist_mlp.language import SPACE, _, figure
+from mnist_mlp.language import _, figure
 
 SIDE = 28
 PIXELS = SIDE * SIDE
 DIGITS = 10
+CLASSES = tuple(map(str, range(DIGITS)))
 
 INK, PAPER, FAINT = 32, 255, 110  # shades of gray
 WIDTH = 350  # of the pictures, as of TensorBoard's cards: they scale without smoothing, which spoils small text
@@ -24,33 +27,61 @@ def mistakes(
     images: UInt8[np.ndarray, "samples 784"],
     labels: Int[np.ndarray, " samples"],
     probabilities: Float[np.ndarray, "samples 10"],
+    classes: Sequence[str] = CLASSES,
     columns: int = 5,
     rows: int = 4,
 ) -> Image.Image:
     """Draw the misclassified images, the most confident first, each with its label, prediction and probability."""
+    names = names_of(classes)
+    if names:
+        columns = min(columns, 4)  # of names, which take more room than digits
     guesses = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     wrong = np.flatnonzero(guesses != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: columns * rows]
-    size, width, height = 2 * SIDE, WIDTH // columns, 92
+    size, width, height = 2 * SIDE, WIDTH // columns, 106 if names else 92
     picture = Image.new("L", (WIDTH, rows * height + 24), PAPER)
     draw = ImageDraw.Draw(picture)
     total = _("{wrong} of {images} test images are misclassified; the most confident:")
     total = total.format(wrong=figure(len(wrong), ","), images=figure(len(labels), ","))
-    draw.text((4, 4), drawn(total if len(wrong) else _("no test image is misclassified")), INK, _font(12))
+    heading = drawn(total if len(wrong) else _("no test image is misclassified"))
+    draw.text((4, 4), heading, INK, _font(12 if draw.textlength(heading, _font(12)) <= WIDTH - 8 else 10))
     for place, sample in enumerate(worst):
         left, top = place % columns * width, place // columns * height + 24
         digit = Image.fromarray(255 - images[sample].reshape(SIDE, SIDE)).resize((size, size), 0)
         picture.paste(digit, (left + (width - size) // 2, top))
-        caption = _("{digit} as {guess}").format(digit=labels[sample], guess=guesses[sample])
-        draw.text((left + width / 2, top + 57), caption, INK, _font(12), anchor="ma")
-        draw.text((left + width / 2, top + 71), drawn(figure(confidence[sample], ".1%")), FAINT, _font(11), anchor="ma")
+        label, guess = int(labels[sample]), int(guesses[sample])
+        if names:
+            captions = [names[label], _("as {guess}").format(guess=names[guess])]
+        else:
+            captions = [_("{digit} as {guess}").format(digit=label, guess=guess)]
+        for line, caption in enumerate(captions):
+            at = (left + width / 2, top + 57 + 14 * line)
+            draw.text(at, _cut(caption, width), INK, _font(12), anchor="ma")
+        at = (left + width / 2, top + height - 21)
+        draw.text(at, drawn(figure(confidence[sample], ".1%")), FAINT, _font(11), anchor="ma")
     return picture
 
 
 def drawn(text: str) -> str:
-    """Leave out what Pillow's own font lacks: no-break spaces. It has no accents either, nor have the translations."""
-    return text.replace(SPACE, " ")
+    """Replace what Pillow's own font lacks: accents, no-break spaces, and by a question mark any other alphabet."""
+    letters = (each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    return "".join(each if each.isascii() else "?" for each in letters)
+
+
+def names_of(classes: Sequence[str]) -> list[str]:
+    """Return what to write for each output of a network; nothing for digits, which need no names."""
+    if tuple(classes) == CLASSES:
+        return []
+    names = map(drawn, classes)
+    known = [f"#{number}" if "?" in name else name for number, name in enumerate(names)]
+    return [*known, *(f"#{number}" for number in range(len(known), DIGITS))]
+
+
+def _cut(text: str, width: float, size: int = 12) -> str:
+    while _font(size).getlength(text) > width:
+        text = text[:-1]
+    return text
 
 
 def confusions(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Int[np.ndarray, "10 10"]:
@@ -60,28 +91,34 @@ def confusions(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " s
     return counts
 
 
-def confusion_matrix(labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"]) -> Image.Image:
-    """Draw how often each digit (row) was classified as each digit (column)."""
-    counts = confusions(labels, guesses)
+def confusion_matrix(
+    labels: Int[np.ndarray, " samples"], guesses: Int[np.ndarray, " samples"], classes: Sequence[str] = CLASSES
+) -> Image.Image:
+    """Draw how often each digit or class (row) was classified as each (column, by its number)."""
+    counts, names = confusions(labels, guesses), names_of(classes)
     cell, margin = 31, 36
+    wide, beside, size = (23, 118, 10) if names else (cell, margin, 12)
     picture = Image.new("RGB", (WIDTH, margin + DIGITS * cell + 4), _gray(PAPER))
     draw = ImageDraw.Draw(picture)
-    draw.text((margin + DIGITS * cell / 2, 1), _("classified as"), _gray(FAINT), _font(12), anchor="ma")
-    draw.text((2, 18), _("digit"), _gray(FAINT), _font(12))
+    draw.text((beside + DIGITS * wide / 2, 1), _("classified as"), _gray(FAINT), _font(12), anchor="ma")
+    draw.text((2, 18), _("class") if names else _("digit"), _gray(FAINT), _font(12))
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     for row, column in product(range(DIGITS), repeat=2):
         # Mistakes are rare; the cube root makes those of one image in a hundred visible.
         strength = shares[row, column] if row == column else np.cbrt(shares[row, column])
         color = 255 + (0.8 * strength) * ((RIGHT if row == column else WRONG) - 255)
-        left, top = margin + column * cell, margin + row * cell
-        draw.rectangle((left, top, left + cell - 2, top + cell - 2), tuple(int(part) for part in color))
+        left, top = beside + column * wide, margin + row * cell
+        draw.rectangle((left, top, left + wide - 2, top + cell - 2), tuple(int(part) for part in color))
         if counts[row, column]:
             ink = _gray(PAPER if strength > 0.6 else INK)
-            center = (left + cell / 2 - 1, top + cell / 2 - 1)
-            draw.text(center, str(counts[row, column]), ink, _font(12), anchor="mm")
+            center = (left + wide / 2 - 1, top + cell / 2 - 1)
+            draw.text(center, str(counts[row, column]), ink, _font(size), anchor="mm")
     for digit in range(DIGITS):
-        draw.text((margin + (digit + 0.5) * cell, margin - 5), str(digit), _gray(INK), _font(12), anchor="ms")
-        draw.text((margin - 10, margin + (digit + 0.5) * cell), str(digit), _gray(INK), _font(12), anchor="mm")
+        draw.text((beside + (digit + 0.5) * wide, margin - 5), str(digit), _gray(INK), _font(12), anchor="ms")
+        middle = margin + (digit + 0.5) * cell
+        draw.text((beside - 10, middle), str(digit), _gray(INK), _font(12), anchor="mm")
+        if names and names[digit] != f"#{digit}":
+            draw.text((2, middle), _cut(names[digit], beside - 22), _gray(INK), _font(12), anchor="lm")
     return picture
 
 

@@ -64,6 +64,33 @@ def test_the_counts_of_the_confusion_matrix_are_in_gray() -> None:
     assert margins.min() < 100
 
 
+NAMES = ("Ankle boot", "triángulo", "ひらがな")
+
+
+def test_classes_are_written_by_name_in_the_pictures() -> None:
+    assert drawings.names_of(tuple("0123456789")) == []
+    assert drawings.names_of(NAMES)[:4] == ["Ankle boot", "triangulo", "#2", "#3"]
+    images, labels, guesses = np.zeros((1, 784), np.uint8), np.array([0]), np.array([1])
+    digits = array(drawings.mistakes(images, labels, certain([1], [0.9])))
+    named = array(drawings.mistakes(images, labels, certain([1], [0.9]), NAMES))
+    assert ink(named[24 + 56 : 24 + 84]) > 2 * ink(digits[24 + 56 : 24 + 70]), "two lines instead of 0 as 1"
+    matrix = array(drawings.confusion_matrix(labels, guesses, NAMES))
+    assert matrix.shape == array(drawings.confusion_matrix(labels, guesses)).shape
+    assert ink(matrix[36:67, :100]) > 50
+    assert ink(matrix[36 + 5 * 31 : 36 + 6 * 31, :100]) == 0, "there is no sixth class"
+
+
+def ink(part: np.ndarray) -> int:
+    return int((part.min(axis=2) < 150).sum())
+
+
+def test_the_heading_of_the_mistakes_fits_the_picture() -> None:
+    labels = np.zeros(10_000, int)
+    picture = array(drawings.mistakes(np.zeros((10_000, 784), np.uint8), labels, certain([1] * 10_000, [0.9] * 10_000)))
+    assert ink(picture[:20]) > 100
+    assert ink(picture[:20, -4:]) == 0
+
+
 def test_weights_are_blue_above_zero_and_red_below() -> None:
     first_layer = np.stack([np.full(784, 0.5), np.full(784, -0.5), np.zeros(784)]).astype(np.float32)
     picture = array(drawings.weights(first_layer))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import SHORT, Done
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import mnist_mlp as lab
 from mnist_mlp import image_folder, mnist
@@ -348,7 +349,16 @@ def test_changed_images_are_trained_on_anew(
 def trained(images: Path, command: Callable[..., int], tmp_path: Path) -> Path:
     """Train on a folder, briefly; give the run's folder."""
     assert (
-        command("data=folder", f"data.dir={images}", *SHORT, "epochs=3", "data.steps_per_epoch=null", "batch=20") == 0
+        command(
+            "data=folder",
+            f"data.dir={images}",
+            *SHORT,
+            "epochs=3",
+            "data.steps_per_epoch=null",
+            "batch=20",
+            "callbacks=full",
+        )
+        == 0
     )
     (record,) = tmp_path.glob("runs/*/seed0/result.json")
     return record.parent
@@ -377,6 +387,12 @@ def test_a_trained_network_names_the_classes(
     assert "\n0 dark " in evaluated.out
     assert "\n9 #9 " in evaluated.out
     assert evaluated.err == ""
+    events = EventAccumulator(str(trained), {"tensors": 0}).Reload()
+    assert [tag for tag in events.Tags()["tensors"] if tag.startswith("test/")] == [
+        "test/dark",
+        "test/light",
+        "test/middle",
+    ]
     out = tmp_path / "network.safetensors"
     assert verb(monkeypatch, "export", trained, "--format", "safetensors", "--out", out) == 0
     assert b"the classes dark, light, middle" in out.read_bytes()

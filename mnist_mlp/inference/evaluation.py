@@ -109,7 +109,7 @@ def evaluate(trained: Trained) -> Evaluation:
         loss=loss.double().item() / len(labels),
         accuracy=correct.item() / len(labels),
         confusion=Confusion(labels, logits.argmax(dim=1).numpy()),
-        mistakes=drawings.mistakes(records.images.numpy(), labels, probabilities),
+        mistakes=drawings.mistakes(records.images.numpy(), labels, probabilities, trained.classes),
     )
 
 

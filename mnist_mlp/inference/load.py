@@ -10,7 +10,7 @@ from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.schema import Config, DataConfig, recorded_config
 from mnist_mlp.config.valid import DATASETS, nearest
 from mnist_mlp.errors import Problem, reason_of
-from mnist_mlp.images import DIGITS
+from mnist_mlp.images import CLASSES, DIGITS
 from mnist_mlp.language import _
 from mnist_mlp.runs import checkpoint
 from mnist_mlp.runs.record import RECORD, Result, read
@@ -61,7 +61,7 @@ class Trained:
     def classes(self) -> list[str]:
         """The name of each of the ten outputs, of which those beyond a folder's classes have none but a number."""
         own = self.result.classes if self.result else self.model.data_set.get("classes")
-        named = own or [str(digit) for digit in range(DIGITS)]
+        named = own or CLASSES
         return [*named, *(f"#{number}" for number in range(len(named), DIGITS))]
 
     @property

@@ -113,7 +113,9 @@ def picture(predictions: list[Prediction], path: Path, classes: Sequence[str]) -
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-    from mnist_mlp.images import drawn
+    from mnist_mlp.images import CLASSES, drawn, names_of
+
+    names = names_of(classes) or CLASSES
 
     side, width, space = 112, 260, 8
     columns = min(4, len(predictions))
@@ -126,10 +128,10 @@ def picture(predictions: list[Prediction], path: Path, classes: Sequence[str]) -
         sheet.paste(seen.resize((side, side), Image.Resampling.NEAREST), (x, y))
         first, second = prediction.best()[:2]
         chances = [drawn(figure(each, ".1%")) for each in prediction.probabilities]
-        size = 48 if len(classes[first]) == 1 else 20
-        draw.text((x + side + space, y), classes[first][:12], fill=0, font=ImageFont.load_default(size))
-        then = _("then {digit}: {probability}").format(digit=classes[second], probability=chances[second])
-        below = f"{chances[first]}\n{then}\n{prediction.name[-22:]}"
+        size = 48 if len(names[first]) == 1 else 20
+        draw.text((x + side + space, y), names[first][:12], fill=0, font=ImageFont.load_default(size))
+        then = _("then {digit}: {probability}").format(digit=names[second], probability=chances[second])
+        below = f"{chances[first]}\n{then}\n{drawn(prediction.name)[-22:]}"
         draw.text((x + side + space, y + 58), below, fill=0, font=ImageFont.load_default(12))
     with files.saving(path) as partial:
         sheet.save(partial, "PNG")

@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from mnist_mlp import images as drawings
 from mnist_mlp.classifier import MNISTClassifier
-from mnist_mlp.images import DIGITS
 from mnist_mlp.tracking import probe
 
 BINS = 64
@@ -27,7 +26,7 @@ class Snapshots(Callback):
 
     Args:
         pictures: the worst mistakes on the test images, the confusion matrix, and the first layer's weights.
-        precision_recall: a precision-recall curve for each digit, on the test images.
+        precision_recall: a precision-recall curve for each class, on the test images.
         histograms: of each layer's weights, and of its gradients and activations for some training images.
         graph: the network's graph, once.
     """
@@ -87,15 +86,16 @@ class Snapshots(Callback):
         if logits is None:
             logits = _logits(model, records.images)
         probabilities = logits.softmax(dim=1).float().cpu().numpy()
-        labels = records.labels.cpu().numpy()
+        labels, classes = records.labels.cpu().numpy(), model.data_set.get("classes", drawings.CLASSES)
         if self.pictures:
-            worst = drawings.mistakes(records.images.cpu().numpy(), labels, probabilities)
-            confusion = drawings.confusion_matrix(labels, probabilities.argmax(axis=1))
+            worst = drawings.mistakes(records.images.cpu().numpy(), labels, probabilities, classes)
+            confusion = drawings.confusion_matrix(labels, probabilities.argmax(axis=1), classes)
             _picture(writer, "mistakes/test", worst, step)
             _picture(writer, "confusion_matrix/test", confusion, step)
         if self.precision_recall:
-            for digit in range(DIGITS):
-                writer.add_pr_curve(f"test/digit_{digit}", labels == digit, probabilities[:, digit], step)
+            names = classes if drawings.names_of(classes) else [f"digit_{digit}" for digit in classes]
+            for number, name in enumerate(names):
+                writer.add_pr_curve(f"test/{name}", labels == number, probabilities[:, number], step)
 
     def _log_layers(self, writer: SummaryWriter, trainer: lightning.Trainer, model: MNISTClassifier, step: int) -> None:
         images, labels = probe.training_images(trainer, model)
