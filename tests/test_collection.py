@@ -24,6 +24,7 @@ from mnist_mlp.collection.students import Unreadable, unpack
 from mnist_mlp.runs.record import RECORD
 
 SHORT = ["data.steps_per_epoch=2", "epochs=2", "width=8"]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 BASELINE, VARIANT = "baseline", "q02"
 
 
@@ -330,6 +331,25 @@ def test_the_tables_are_printed_and_written(
     page = (tmp_path / "collection" / "collection.html").read_text(encoding="utf-8")
     assert "<b>=1+1" not in page
     assert not [word for word in ("http://", "https://", "src=") if word in page]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_long_name_leaves_room_for_the_table_on_a_phone(made: Path, command: Collect, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    honest(made, tmp_path / "class" / ("a_name_without_spaces_" * 4), 1)
+    assert command("class") == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.goto((tmp_path / "collection" / "collection.html").as_uri())
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        right = page.evaluate("document.querySelector('td:nth-child(3)').getBoundingClientRect().right")
+        browser.close()
+    assert wide <= 390
+    assert right <= 390
 
 
 def test_one_student_s_folder_and_an_archive_are_collected_by_themselves(
