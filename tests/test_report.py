@@ -78,9 +78,8 @@ def test_the_interval_over_other_digits_is_there_where_the_records_have_the_imag
 ) -> None:
     for variant in find(["q06"]).variants:
         for seed in SEEDS:
-            right = np.random.default_rng([seed, bool(variant.changes)]).random(1000) < (
-                0.9 if variant.changes else 0.97
-            )
+            right = np.random.default_rng([seed, bool(variant.changes)]).random(1000) < 0.97
+            right[:70] &= not variant.changes  # the same images are wrong in every replicate
             record(variant, seed, float(right.mean()), correct=packed(right))
     (row,) = (line for line in section(written(find(["q06"])), 6).splitlines() if line.startswith("| batch 10000"))
     replicates, images = re.findall(r"± ([\d.]+)", row)[2:4]

@@ -201,7 +201,7 @@ TEXTS: dict[str, Any] = {
         ),
         "q10": N_(
             "The parts are compared by leaving out each of them; a sum of small differences does not reach what more "
-            "units and more epochs do."
+            "units, a larger batch and more epochs do (experiment=q10_best)."
         ),
     },
     "explaining": {

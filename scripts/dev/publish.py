@@ -1,0 +1,86 @@
+"""Publish a folder of runs: make docs/results/, and the tables of README.md, README.es.md and docs/results.md from it.
+
+    python scripts/dev/publish.py --runs-dir runs
+
+The report is that of all runs in the folder. The pages take the answers and the summary from it; what they say beside
+their tables stays as it is, and tests compare it with the published files.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+try:
+    from mnist_mlp.cli.arguments import Parser, clean_exit
+    from mnist_mlp.language import speaking
+    from mnist_mlp.report.answers import Answers
+    from mnist_mlp.report.study import Study, gather
+    from mnist_mlp.report.tables import Tables
+    from mnist_mlp.report.text import Words
+    from mnist_mlp.report.write import write
+except ModuleNotFoundError as error:
+    print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
+    sys.exit(2)
+
+ROOT = Path(__file__).parents[2]
+IN_README = ("question", "variant", "test", "verdict", "notebook_test")
+"""The columns of the summary that the README shows, of the first variant of each question or the one that is better."""
+
+
+def summary(study: Study, columns: Iterable[str] | None = None) -> str:
+    """Tabulate the summary in Markdown: all of it, or some columns of one variant a question."""
+    words = Words()
+    table = Tables(study, words).summary()
+    kept = (
+        list(range(len(table.header)))
+        if columns is None
+        else [table.header.index(words.texts["columns"][name]) for name in columns]
+    )
+    rows = table.rows
+    if columns is not None:
+        better = words.texts["verdicts"]["better"]
+        rows = sorted(rows, key=lambda row: (int(row[0] or 0), not (row[0] == "1" and better in row)))
+        rows = list({row[0]: row for row in reversed(rows)}.values())[::-1]
+    ruler = ["---" if place in table.words else "---:" for place in kept]
+    lines = [[table.header[place] for place in kept], ruler, *([row[place] for place in kept] for row in rows)]
+    return "".join(f"|{'|'.join(line)}|\n" if line is ruler else f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def leads(study: Study) -> str:
+    """List the sentence that answers each question."""
+    words = Words()
+    answers = Answers(study, words)
+    return "".join(f"- {words.heading(name)}: **{answers.lead(name)}**\n" for name in study.questions)
+
+
+def spliced(text: str, heading: str, starts: str, block: str) -> str:
+    """Replace the first block of lines that begin with `starts` after a heading."""
+    before, after = text.split(f"\n{heading}\n", 1)
+    place = re.search(rf"(?m)(^{re.escape(starts)}.*\n)+", after)
+    assert place is not None, f"{heading}: no lines that begin with {starts}"
+    return f"{before}\n{heading}\n{after[: place.start()]}{block}{after[place.end() :]}"
+
+
+def main() -> None:
+    """Write the report and the tables."""
+    parser = Parser.of("Publish a folder of runs.")
+    parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
+    runs_dir = parser.parse_args().runs_dir
+    study = gather(None, None, None, runs_dir)
+    with speaking("en"):
+        write(study, ROOT / "docs" / "results", "python scripts/dev/publish.py")
+    page = ROOT / "docs" / "results.md"
+    with speaking("en"):
+        text = spliced(page.read_text(encoding="utf-8"), "## The answers", "- ", leads(study))
+        page.write_text(spliced(text, "## The answers", "|", summary(study)), encoding="utf-8")
+    for name, language, heading in (("README.md", "en", "## The answers"), ("README.es.md", "es", "## Las respuestas")):
+        with speaking(language):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            (ROOT / name).write_text(spliced(text, heading, "|", summary(study, IN_README)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with clean_exit():
+        main()
