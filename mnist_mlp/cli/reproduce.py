@@ -18,7 +18,7 @@ import sys
 from mnist_mlp.cli.arguments import positive
 from mnist_mlp.cli.report import make, parser, protocols_of
 from mnist_mlp.errors import Problem
-from mnist_mlp.interactive.jobs import training_function
+from mnist_mlp.interactive.jobs import train_missing
 from mnist_mlp.language import _
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather, with_seed
 from mnist_mlp.runs.launch import problems_of_folder
@@ -35,22 +35,8 @@ def train(study: Study) -> Sweep:
     """Train every run that is not finished; one that fails does not stop the others."""
     variants = {variant.id: variant for variant in study.variants}.values()
     jobs = [(variant, seed) for variant in variants for seed in variant.seeds]
-    sweep = Sweep([with_seed(variant.config, seed) for variant, seed in jobs])
-    for number, (variant, seed) in enumerate(jobs, start=1):
-        if seed not in variant.missing:
-            continue
-        try:
-            run = training_function()
-            name = _("{label}, seed {seed}").format(label=f"{variant.question}, {variant.label}", seed=seed)
-            with sweep.job(number, name):
-                run(sweep.configs[number - 1])
-        except Problem as problem:
-            print(problem, file=sys.stderr)
-        except Exception as error:
-            said = _("failed: {label}, seed {seed}: {error}")
-            reason = f"{type(error).__name__}: {error}"
-            print(said.format(label=variant.label, seed=seed, error=reason), file=sys.stderr)
-    return sweep
+    names = [f"{variant.question}, {variant.label}" for variant, seed in jobs]
+    return train_missing([with_seed(variant.config, seed) for variant, seed in jobs], names)
 
 
 def lacking(study: Study, precision: float) -> dict[str, int]:

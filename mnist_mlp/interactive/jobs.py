@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from mnist_mlp.config.compose import config_of_run, in_one_line, in_parallel
 from mnist_mlp.config.hydra_internals import Hydra
+from mnist_mlp.config.schema import Config
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _, speaking
 from mnist_mlp.runs.console import say, showing
@@ -103,6 +104,30 @@ def run(
             if not sweeps or config.fail_fast:
                 sys.exit(1)
     return math.nan
+
+
+def train_missing(configs: list[Config], names: list[str]) -> Sweep:
+    """Train the runs that are not finished, one after another; one that fails does not stop the others.
+
+    Args:
+        configs: of the runs.
+        names: of each, for the terminal, which adds the seed.
+    """
+    sweep = Sweep(configs)
+    for number, (config, name) in enumerate(zip(configs, names, strict=True), start=1):
+        if not sweep.trains[number - 1]:
+            continue
+        try:
+            train = training_function()
+            with sweep.job(number, _("{label}, seed {seed}").format(label=name, seed=config.seed)):
+                train(config)
+        except Problem as problem:
+            print(problem, file=sys.stderr)
+        except Exception as error:
+            said = _("failed: {label}, seed {seed}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            print(said.format(label=name, seed=config.seed, error=reason), file=sys.stderr)
+    return sweep
 
 
 @cache
