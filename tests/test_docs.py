@@ -70,6 +70,7 @@ ELSEWHERE = [  # what installs, fetches or takes long; the tests of these script
     "pre-commit install",
     "pre-commit run --all-files",
     "python -m venv .venv",
+    "python scripts/curve.py batch_steps",
     "python scripts/dev/benchmark.py --parts start,lab,logging",
     "python scripts/dev/benchmark.py --parts steps",
     "python scripts/draw.py q04/seed0 best",
@@ -94,7 +95,7 @@ ELSEWHERE = [  # what installs, fetches or takes long; the tests of these script
 TRAININGS = [line for line in COMMANDS if line.startswith("python train.py") and line not in ELSEWHERE]
 VERBS = [line for line in COMMANDS if line.startswith("python scripts/") and line not in ELSEWHERE]
 
-AGAIN = ("seed=12,13,14", "collect.py", "--language es", "seed=range(10)")
+AGAIN = ("seed=12,13,14", "collect.py", "curve.py", "--language es", "seed=range(10)")
 """In commands that take long, and differ from others in the seeds or the language, or have tests of their own."""
 
 
@@ -172,7 +173,9 @@ def test_every_command_for_trained_networks_runs(
     _, script, *arguments = shlex.split(line)
     shutil.copytree(trained, files / "class" / "ana")
     verb = Path(script).stem
-    short = {"report": ["--", *SHORT], "collect": [f"--set={each}" for each in SHORT[:2]]}
+    of_curve = [each for each in SHORT if each.split("=")[0] not in line]
+    of_curve = of_curve if "--" in arguments else ["--seeds", "1", "--", *of_curve]
+    short = {"curve": of_curve, "report": ["--", *SHORT], "collect": [f"--set={each}" for each in SHORT[:2]]}
     monkeypatch.setattr(sys, "argv", ["mnist-mlp", verb, *arguments, *short.get(verb, [])])
     assert status_of(verbs.main) == 0
 

@@ -1,0 +1,1 @@
+"""Curves: test accuracy and time against a setting, each from one command."""
