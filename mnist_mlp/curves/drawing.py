@@ -49,12 +49,16 @@ def line(curve: Curve, points: Mapping[Place, Sample]) -> Figure:
     top, bottom = panels[0, 0], panels[-1, 0]
     _accuracies(top, there)
     if curve.timed:
-        bottom.plot(list(there), [each.seconds for each in there.values()], "s-", color=COLORS[1], markersize=4)
+        times = [each.seconds for each in there.values()]
+        bottom.plot(list(there), times, "s-", color=COLORS[1], markersize=4)
         bottom.set_ylabel(_("seconds (rough)"))
-        bottom.set_yscale("log")
-        bottom.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        if max(times) < 10 * min(times):
+            bottom.set_ylim(0)
+        else:
+            bottom.set_yscale("log")
+            bottom.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            bottom.yaxis.set_minor_locator(NullLocator())
         bottom.yaxis.set_major_formatter(FuncFormatter(lambda value, place: localized(f"{value:g}")))
-        bottom.yaxis.set_minor_locator(NullLocator())
     places = [place[0] for place in points]
     wide = places[-1] >= DECADES * places[0]
     if wide:

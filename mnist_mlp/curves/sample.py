@@ -9,10 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_mlp.curves.curve import Curve, Place
-from mnist_mlp.statistics import Summary, summarize
-
-BELOW = 0.5
-"""The test accuracy below which a run counts as failed."""
+from mnist_mlp.statistics import Summary, failed, summarize
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Sample:
     @property
     def failed(self) -> int:
         """How many of these ended below 50% or diverged."""
-        return self.diverged + sum(test < BELOW for test in self.tests)
+        return self.diverged + failed(self.tests)
 
     @property
     def summary(self) -> Summary:
