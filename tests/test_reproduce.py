@@ -85,3 +85,32 @@ def test_a_folder_that_cannot_be_written_to_is_named(script: Script, tmp_path: P
     done = script("reproduce.py", "--runs-dir", "file/runs")
     assert done.returncode == 2
     assert re.fullmatch(r"--runs-dir file/runs: .*/file is not a writable folder\n", done.stderr)
+
+
+def test_replicates_are_added_until_every_interval_is_as_narrow_as_asked(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["--questions", "q05", "--protocol", "disjoint", "--seeds", "3"]
+    wide = script("reproduce.py", *asked, "--precision", "99", *SHORT)
+    assert (wide.returncode, wide.stderr) == (0, "")
+    assert len(list(tmp_path.glob("runs/*/seed*"))) == 6
+    monkeypatch.setattr("mnist_mlp.cli.reproduce.MOST", 5)
+    narrow = script("reproduce.py", *asked, "--precision", "0.001", *SHORT)
+    assert narrow.returncode == 0
+    assert len(list(tmp_path.glob("runs/*/seed*"))) == 10
+    said = r"q05 .*\(disjoint\): its interval is wider than 0\.001 points; \d+ seeds would do\n"
+    assert re.fullmatch(said, narrow.stderr)
+
+
+def test_with_why_the_variants_that_explain_are_trained_as_well(script: Script, tmp_path: Path) -> None:
+    asked = ["--questions", "q05", "--protocol", "disjoint", "--seeds", "1"]
+    done = script("reproduce.py", *asked, "--why", *SHORT)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("runs/q05_tanh*/seed0"))) == 2
+
+
+@pytest.mark.parametrize("option", ["--precision", "--margin"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "much"])
+def test_a_precision_or_margin_that_is_none_is_one_line(script: Script, option: str, value: str) -> None:
+    done = script("reproduce.py", f"{option}={value}")
+    assert (done.returncode, done.stderr) == (2, f"{option}: {value} is not a number above 0\n")

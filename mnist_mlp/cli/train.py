@@ -17,7 +17,6 @@ from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import run, run_sweep
 from mnist_mlp.language import _
-from mnist_mlp.report.conclusion import conclusion
 from mnist_mlp.runs.launch import check
 
 
@@ -81,6 +80,8 @@ def follow(arguments: argparse.Namespace, hydra: Hydra) -> int:
     if launch.sweeps and not (arguments.cfg or arguments.info):
         sweep = run_sweep(launch, hydra, overrides)
         for question in [text.partition("=")[2] for text in overrides if text.startswith("question=")][-1:]:
+            from mnist_mlp.report.conclusion import conclusion  # which a single run does without
+
             print("\n".join(conclusion(question, launch.configs, overrides)))
         return 0 if sweep.complete else 1
     with in_one_line():
