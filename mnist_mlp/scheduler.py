@@ -39,6 +39,16 @@ def cosine(progress: Progress, warm_up: float = 0.05, final: float = 0.0) -> flo
     return _half_cosine(1.0, final, _part(progress.step - rising, progress.steps - rising))
 
 
+def warmup(progress: Progress, warm_up: float = 0.1) -> float:
+    """Rise linearly to 1, then stay (Goyal et al. 2017).
+
+    Args:
+        progress: of the run.
+        warm_up: the part of the run in which the factor rises.
+    """
+    return cosine(progress, warm_up, final=1.0)
+
+
 def linear(progress: Progress, hold: float = 0.5, final: float = 0.0) -> float:
     """Stay at 1, then fall linearly.
 

@@ -1,6 +1,7 @@
 """Every file of conf/ composes, instantiates and trains."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from PIL import Image
 
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.checks import problems
-from mnist_mlp.config.compose import compose, composing, jobs, to_config
-from mnist_mlp.config.identity import what_counts
+from mnist_mlp.config.compose import compose, compose_run, composing, jobs, to_config
+from mnist_mlp.config.identity import identity, what_counts
 from mnist_mlp.config.schema import keys
 from mnist_mlp.config.targets import instantiate
+from mnist_mlp.config.valid import TRAINING
 from mnist_mlp.data import MNISTDataModule
-from mnist_mlp.lab import notebook_run_of, notebook_runs
+from mnist_mlp.lab import explaining, notebook_run_of, notebook_runs, questions
 from mnist_mlp.mlp import MLP
 from mnist_mlp.training import callbacks_of
 
@@ -100,6 +102,48 @@ def test_every_question_says_what_is_varied_what_is_fixed_and_what_the_notebook_
     header = (ROOT / "conf" / "question" / f"{question}.yaml").read_text(encoding="utf-8")
     for word in ("# Varied: ", "# Fixed: ", "# The notebook: "):
         assert word in header
+
+
+@pytest.mark.parametrize("question", questions())
+def test_what_explains_a_question_is_trained_beside_its_variant_and_recorded_as_the_questions(question: str) -> None:
+    with composing():
+        if f"{question}_why" not in QUESTIONS:
+            assert question == "q01"
+            assert explaining(question) == []
+            return
+        configs = [compose_run(job) for job in jobs([f"question={question}_why", "seed=0"])]
+        asked = identity(compose_run([f"experiment={question}"]))
+        variation = compose_run([f"question={question}_why", "experiment=baseline", "width=50"])
+    assert explaining(question)
+    assert [config.name for config in configs] == ["baseline", question, *explaining(question)]
+    assert [config.chosen["question"] for config in configs] == ["baseline", *[question] * (len(configs) - 1)]
+    assert len({identity(config) for config in configs}) == len(configs)
+    assert identity(configs[1]) == asked
+    assert variation.chosen["question"] == question
+
+
+@pytest.mark.parametrize("question", questions())
+def test_every_explaining_variant_says_in_its_first_line_what_it_explains(question: str) -> None:
+    for name in explaining(question):
+        lines = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        assert lines[1].startswith(f"# Explains question {int(question[1:])}: ")
+
+
+def parameters(*overrides: str) -> int:
+    with composing():
+        network = MLP(**vars(to_config(compose(list(overrides))).model))
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_variants_of_equal_parameters_and_steps_have_as_many() -> None:
+    assert (parameters("experiment=q02_equal_parameters"), parameters()) == (199_240, 199_210)
+    assert (parameters("experiment=q03_equal_parameters"), parameters("experiment=q03")) == (401_110, 401_162)
+    with composing():
+        few, many = (compose_run([f"experiment={name}"]) for name in ("q06_equal_steps", "baseline"))
+        same = {identity(compose_run([text])) for text in ("experiment=q03_equal_parameters", "width=350")}
+    steps = [math.ceil(TRAINING / config.data.batch) * config.epochs for config in (few, many)]
+    assert steps == [2_700, 2_700]
+    assert len(same) == 1  # a run of question 1 serves
 
 
 def test_every_run_of_the_notebook_is_an_experiment_and_every_experiment_as_asked_matches_the_question() -> None:

@@ -42,6 +42,16 @@ def test_glorot_weights_are_uniform_within_the_limit_and_biases_zero() -> None:
         assert not layer.bias.any()
 
 
+def test_the_weights_before_a_sigmoid_have_four_times_the_range_where_that_is_asked_for() -> None:
+    activations, networks = ["relu", "sigmoid"], []
+    for init in ("glorot", "glorot_sigmoid"):
+        torch.manual_seed(0)
+        networks.append(MLP([20, 10], activations, init=init).linear_layers())
+    for usual, wider, factor in zip(*networks, (1, 4, 1), strict=True):
+        torch.testing.assert_close(wider.weight, factor * usual.weight)
+        assert not wider.bias.any()
+
+
 def test_torchs_own_weights_are_those_of_linear() -> None:
     torch.manual_seed(0)
     network = MLP([8], init="torch")

@@ -50,6 +50,12 @@ def test_a_warm_up_rises_in_a_line() -> None:
     assert found[11:] == sorted(found[11:], reverse=True)
 
 
+def test_after_a_warm_up_alone_the_rate_stays() -> None:
+    found = factors(lambda progress: scheduler.warmup(progress, warm_up=0.2), 20)
+    assert found == pytest.approx([(step + 1) / 5 for step in range(4)] + [1] * 16)
+    assert found[4:] == [1] * 16
+
+
 def test_linear_holds_and_falls() -> None:
     assert factors(lambda progress: scheduler.linear(progress, hold=0.5, final=0.2), 8) == pytest.approx(
         [1, 1, 1, 1, 1, 0.8, 0.6, 0.4]
@@ -74,6 +80,7 @@ parts = st.one_of(
 ends = st.floats(0, 1)
 schedulers = st.one_of(
     st.builds(partial, st.just(scheduler.cosine), warm_up=parts, final=ends),
+    st.builds(partial, st.just(scheduler.warmup), warm_up=parts),
     st.builds(partial, st.just(scheduler.linear), hold=parts, final=ends),
     st.builds(partial, st.just(scheduler.one_cycle), warm_up=parts, initial=ends, final=ends),
     st.builds(partial, st.just(scheduler.plateau), factor=ends, patience=st.integers(0, 5)),
@@ -92,7 +99,8 @@ def test_every_factor_is_finite_and_from_0_to_1_and_the_run_ends_at_the_final_on
     parameters: dict[str, float] = schedule.keywords  # type: ignore[attr-defined]
     if "final" in parameters and step >= steps:
         assert factor == pytest.approx(parameters["final"], abs=1e-15)
-    if schedule.func is not scheduler.cosine:  # type: ignore[attr-defined] # its warm-up begins below any
+    warms_up = (scheduler.cosine, scheduler.warmup)
+    if schedule.func not in warms_up:  # type: ignore[attr-defined] # a warm-up begins below any
         lowest = min(parameters.get("initial", 1), parameters.get("final", 0))
         assert factor >= lowest - 1e-15
 
@@ -140,7 +148,7 @@ def test_a_warm_up_of_a_single_step_is_trained_with(command: Command) -> None:
     assert command(*line) == 0
 
 
-@pytest.mark.parametrize("option", ["cosine", "linear", "one_cycle", "plateau"])
+@pytest.mark.parametrize("option", ["cosine", "linear", "one_cycle", "plateau", "warmup"])
 def test_the_kernel_plain_pytorch_and_lightning_take_the_same_rates(
     option: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,10 @@ class ModelConfig:
 
     hidden_sizes: list[int] = key("units of each hidden layer", replace(UNITS, several="[300,100]"), mirrors="width")
     activation: Any = key("one name for all hidden layers or one for each", Names(tuple(ACTIVATIONS)))
-    init: str = key("initial weights: Keras's glorot, or torch", Names(("glorot", "torch")))
+    init: str = key(
+        "initial weights: Keras's glorot, glorot_sigmoid with four times its range before a sigmoid, or torch",
+        Names(("glorot", "glorot_sigmoid", "torch")),
+    )
     normalization: str = key("before each activation", Names(("none", "batch", "layer")), default="none")
     noise: float = key("standard deviation of noise on the pixels and before each activation", Numbers(0), default=0.0)
     dropout: float = key("fraction of the hidden units dropped", PART, default=0.0)
