@@ -52,6 +52,7 @@ OBSERVERS = frozenset(
         "mnist_mlp.hyperparameters.Hyperparameters",
         "mnist_mlp.snapshots.Snapshots",
         "mnist_mlp.tracking.hparams.Hyperparameters",
+        "mnist_mlp.tracking.noise_scale.NoiseScale",
         "mnist_mlp.tracking.snapshots.Snapshots",
         *(
             f"lightning.pytorch.callbacks.{name}"

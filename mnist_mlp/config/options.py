@@ -73,6 +73,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "default": N_("curves, HParams, and pictures of mistakes"),
         "light": N_("curves and HParams"),
         "full": N_("histograms, PR curves and the graph, too"),
+        "noise_scale": N_("the gradient noise scale, as in [default,noise_scale]"),
         "none": N_("none of them"),
     },
     "regularization": {

@@ -23,11 +23,23 @@ def training_images(
 
     They depend on the protocol alone, so that runs with other batch sizes and seeds are comparable.
     """
-    data = trainer.datamodule  # type: ignore[attr-defined] # Lightning sets it
-    rows = torch.as_tensor(data.protocol.training(0, 0)[:SAMPLES], device=model.device)
-    images = data.training_records.images.index_select(0, rows)
+    return images_of(trainer, model, training_rows(trainer, model)[:SAMPLES])
+
+
+def training_rows(trainer: lightning.Trainer, model: MNISTClassifier) -> Int64[Tensor, " samples"]:
+    """Return the numbers of the training images, in an order that depends on the protocol alone."""
+    protocol = trainer.datamodule.protocol  # type: ignore[attr-defined] # Lightning sets it
+    return torch.as_tensor(protocol.training(0, 0), device=model.device)
+
+
+@torch.inference_mode(False)
+def images_of(
+    trainer: lightning.Trainer, model: MNISTClassifier, rows: Int64[Tensor, " samples"]
+) -> tuple[Float[Tensor, "samples 784"], Int64[Tensor, " samples"]]:
+    """Return the training images of some rows, with values in [0, 1] in the network's precision, and their labels."""
+    records = trainer.datamodule.training_records  # type: ignore[attr-defined] # Lightning sets it
     precision = next(model.network.parameters()).dtype
-    return images.to(precision).div_(255), data.training_records.labels.index_select(0, rows)
+    return records.images.index_select(0, rows).to(precision).div_(255), records.labels.index_select(0, rows)
 
 
 @torch.inference_mode(False)
