@@ -6,9 +6,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from mnist_mlp.config.compose import CONF
 from mnist_mlp.config.identity import what_counts
 from mnist_mlp.config.schema import Config
 from mnist_mlp.language import N_
@@ -53,15 +50,6 @@ def _lab() -> dict[str, Any]:
 def questions() -> dict[str, dict[str, Any]]:
     """Return each question's title, what it asks, what the notebook ran and answered; the catalogue has the texts."""
     return _lab()["questions"]
-
-
-def explaining(question: str) -> list[str]:
-    """List the experiments that explain a question's answer; `question=QUESTION_why` trains them beside its own."""
-    asked, why = (CONF / "question" / f"{name}.yaml" for name in (question, f"{question}_why"))
-    if not why.exists():
-        return []
-    before, after = (OmegaConf.load(path).hydra.sweeper.params.experiment.split(",") for path in (asked, why))
-    return [name for name in after if name not in before]
 
 
 def claims() -> dict[str, dict[str, Any]]:
