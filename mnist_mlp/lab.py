@@ -57,6 +57,16 @@ def claims() -> dict[str, dict[str, Any]]:
     return _lab()["claims"]
 
 
+def time_claims() -> dict[str, dict[str, Any]]:
+    """Return what the notebook's answers claim about time, by question.
+
+    The bounds are those of the ratio to the baseline's time for which one would choose the answer's words: "nearly 50%
+    more" is nearer to that than to 30% or 70%, twice is the nearest multiple, "close, a little lower" is within a
+    quarter. `high` is None where there is none.
+    """
+    return _lab()["time_claims"]
+
+
 @cache
 def notebook_runs() -> list[NotebookRun]:
     """List what the notebook ran, a run for each question."""
