@@ -175,7 +175,12 @@ def test_every_command_for_trained_networks_runs(
     verb = Path(script).stem
     of_curve = [each for each in [*SHORT, "logger=none", "callbacks=none"] if each.split("=")[0] not in line]
     of_curve = of_curve if "--" in arguments else ["--seeds", "1", "--", *of_curve]
-    short = {"curve": of_curve, "report": ["--", *SHORT], "collect": [f"--set={each}" for each in SHORT[:2]]}
+    short = {
+        "curve": of_curve,
+        "report": ["--", *SHORT],
+        "time": ["--rounds", "1", "--", *SHORT],
+        "collect": [f"--set={each}" for each in SHORT[:2]],
+    }
     monkeypatch.setattr(sys, "argv", ["mnist-mlp", verb, *arguments, *short.get(verb, [])])
     assert status_of(verbs.main) == 0
 

@@ -9,10 +9,10 @@ from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import needing
 from mnist_mlp.language import _
 
-VERBS = ("collect", "curve", "draw", "evaluate", "export", "predict", "report", "reproduce", "search", "table")
+VERBS = ("collect", "curve", "draw", "evaluate", "export", "predict", "report", "reproduce", "search", "table", "time")
 """The verbs; each has a module of the same name in this package."""
 
-EXTRAS = {"collect": "report", "curve": "report", "reproduce": "report", "table": "report"}
+EXTRAS = {"collect": "report", "curve": "report", "reproduce": "report", "table": "report", "time": "report"}
 """The extra with the packages that a verb requires, if its name is another than the verb's."""
 
 
