@@ -197,6 +197,7 @@ DAMAGED = {
     "not text": b"\xff\xfe\x00",
     "another column": HEADER.replace("round", "seed") + GOOD,
     "a row of fewer columns": HEADER + GOOD + "q02,q02\n",
+    "a row without its last column": HEADER + GOOD.rpartition(",")[0] + "\n",
     "a row of more columns": HEADER + GOOD.replace("AVX2", "AVX2,2"),
     "not a number": HEADER + GOOD.replace("3.0", "three"),
     "no time": HEADER + GOOD.replace("3.0", "nan"),

@@ -103,7 +103,7 @@ def rows(runs_dir: str) -> list[Row]:
 
 
 def _row(texts: dict[str, str], kinds: dict[str, Any]) -> Row:
-    if texts.keys() != kinds.keys():
+    if texts.keys() != kinds.keys() or None in texts.values():  # more columns, or fewer
         raise ValueError
     row = Row(**{name: kind(texts[name]) for name, kind in kinds.items()})
     if not all(0 < seconds < inf for seconds in (row.seconds, row.baseline_seconds)):
