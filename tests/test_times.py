@@ -1,6 +1,6 @@
 """Runs are timed one at a time, in turns with the baseline; the report reads their times, and judges what was said."""
 
-import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mnist_mlp.cli import time
 from mnist_mlp.config.compose import compose_run, composing
 from mnist_mlp.config.identity import identity
 from mnist_mlp.config.schema import Config
+from mnist_mlp.errors import Problem
 from mnist_mlp.lab import questions, time_claims
 from mnist_mlp.report import times
 from mnist_mlp.report.study import QUESTIONS, Variant
@@ -207,29 +208,27 @@ DAMAGED = {
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_corrupt_file_is_reported_and_neither_used_nor_replaced(
-    script: Script, training: Training, caplog: pytest.LogCaptureFixture, content: str | bytes
+    script: Script, training: Training, content: str | bytes
 ) -> None:
     path = Path("runs/times.csv")
     path.parent.mkdir()
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     said = "runs/times.csv: corrupt, or of another version; delete it, and mnist-mlp time measures the times again"
-    assert times.read("runs") == {}
-    assert [str(record.msg) for record in caplog.records] == [said]
+    with pytest.raises(Problem, match=re.escape(said)):
+        times.rows("runs")
     done = script("time.py", "--questions", "q02")
     assert (done.returncode, done.stderr) == (2, f"{said}\n")
     assert training.configs == []
 
 
-def test_without_a_file_there_are_no_times(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    assert times.read("runs") == {}
-    assert caplog.messages == ["runs: there are no times; mnist-mlp time measures them"]
+def test_without_a_file_there_are_no_times() -> None:
+    assert times.rows("runs") == []
 
 
 def test_the_ratio_is_the_median_of_those_to_the_baseline_beside_the_run() -> None:
     measured = [row(1, 3.0, 2.0), row(2, 30.0, 15.0), row(3, 4.0, 4.0)]  # the second while other work slowed both
     times.write("runs", [*measured, row(1, 1.0, 2.0, "q06")])
-    found = times.read("runs")
+    found = times.by_identity(times.rows("runs"))
     assert found.keys() == {"q02-id", "q06-id"}
     assert found["q02-id"] == Time(3, 4.0, 3.0, 1.5, 1.0, 2.0, 2, "A processor, model 1")
     assert times.rows("runs")[:3] == measured
@@ -301,7 +300,7 @@ def test_the_verb_times_real_runs(script: Script) -> None:
     done = script("time.py", "--questions", "q06", "--rounds", "1", "--", *SHORT, "trainer.threads=1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "runs/times.csv"
-    found = times.read("runs")[id]
+    found = times.by_identity(times.rows("runs"))[id]
     assert (found.rounds, found.threads) == (1, 1)
     assert 0 < found.fastest == found.seconds
     assert "" not in {row.instructions for row in times.rows("runs")}

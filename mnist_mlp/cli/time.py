@@ -128,5 +128,5 @@ def main() -> None:
         study = gather(arguments.questions, [arguments.protocol], [0], folder, overrides)
         measured = measure(study, arguments.rounds)
     times.write(arguments.runs_dir, measured)
-    print(table(distinct(study), times.read(arguments.runs_dir)))
+    print(table(distinct(study), times.by_identity(times.rows(arguments.runs_dir))))
     print(Path(arguments.runs_dir) / times.TIMES)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from mnist_mlp.lab import PROTOCOLS, claims, notebook_run_of, notebook_runs
 from mnist_mlp.language import _, figure
+from mnist_mlp.report import times
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
 from mnist_mlp.report.text import Words, number, percent, points
 from mnist_mlp.statistics import FEWEST, compare, failed, far_from_normal, summarize
@@ -172,9 +173,19 @@ class Answers:
             judged = [self.texts["judged"]["undecided"]]
         else:
             judged = self._judged(self.claims[question], compared)
+        judged += self._time(question, variants)
         reasons = [self.texts["reasons"][question]] if question in self.texts["reasons"] else []
         said = self.texts["said"].format(self.words.about(question)["answer"])
         return [said, *judged, *reasons, *(self._leak(each) for each in theirs)]
+
+    def _time(self, question: str, variants: list[Variant]) -> list[str]:
+        timed = [each for each in variants if each.changes and each.id in self.study.times]
+        same = [each for each in timed if times.notebook_ratio(each.config) is not None]  # of as many epochs
+        outcome = times.judge(question, self.study.times[same[0].id]) if same else None
+        if outcome is None:
+            return []
+        ratio = number(self.study.times[same[0].id].ratio)
+        return [self.texts["judged"][f"time {outcome}"].format(self.texts["time_words"][question], ratio)]
 
     def _own_figures(self, claim: Claim, variant: Variant) -> list[str]:
         run = notebook_run_of(variant.config)

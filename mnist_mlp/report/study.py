@@ -16,6 +16,7 @@ from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
+from mnist_mlp.report import times
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.launch import check
 from mnist_mlp.runs.record import RECORD, Epoch, Result, read
@@ -161,6 +162,7 @@ class Study:
         baselines: by protocol.
         left_out: the number of runs in the same folder on other data, as the questions are about MNIST.
         margin: two accuracies, as fractions, are the same within it.
+        timed: the runs that `mnist-mlp time` has timed.
         differences: by identity, of every variant that is not a baseline.
     """
 
@@ -170,6 +172,7 @@ class Study:
     baselines: dict[str, Variant]
     left_out: dict[str, int] = field(default_factory=dict)
     margin: float = MARGIN
+    timed: tuple[times.Row, ...] = ()
     differences: dict[str, Difference] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -195,6 +198,11 @@ class Study:
     def _family(self, variants: list[Variant], of: str) -> dict[str, Judgement]:
         comparisons = {each.id: getattr(self.differences[each.id], of) for each in variants if each.changes}
         return dict(zip(comparisons, judge(list(comparisons.values()), self.margin), strict=True))
+
+    @cached_property
+    def times(self) -> dict[str, times.Time]:
+        """By identity: the time of each timed configuration."""
+        return times.by_identity(self.timed)
 
     @property
     def compared(self) -> int:
@@ -268,7 +276,7 @@ def gather(
         why: also the explaining variants without runs.
 
     Raises:
-        Problem: a name is unknown, or the overrides cannot be composed.
+        Problem: a name is unknown, the overrides cannot be composed, or the file of times is corrupt.
     """
     wrong = {"question": _("question {name}: it is one of {known}{hint}")}
     wrong["protocol"] = _("protocol {name}: it is one of {known}{hint}")
@@ -330,7 +338,8 @@ def gather(
         selected = [each.with_seeds(sorted(each.results)) if each.explains else each for each in selected]
     selected.sort(key=lambda each: (questions.index(each.question), protocols.index(each.protocol)))
     kept = {name: baselines[name] for name in protocols}
-    return Study(tuple(questions), tuple(protocols), tuple(selected), kept, on_other_data(runs_dir), margin)
+    others, timed = on_other_data(runs_dir), tuple(times.rows(runs_dir))
+    return Study(tuple(questions), tuple(protocols), tuple(selected), kept, others, margin, timed)
 
 
 def of_sweep(question: str, configs: Sequence[Config], margin: float = MARGIN) -> Study | None:

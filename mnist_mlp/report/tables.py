@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mnist_mlp.lab import NotebookRun, notebook_run_of
 from mnist_mlp.language import figure
+from mnist_mlp.report import times
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
 from mnist_mlp.report.text import Words, number, points, probability
 from mnist_mlp.statistics import compare
@@ -78,6 +79,17 @@ class Tables:
         )
         return dict(zip(names, cells, strict=True))
 
+    def timed(self, variant: Variant) -> dict[str, str]:
+        """Return what the tables say of a variant's time; nothing if it was not timed."""
+        time, notebook = self.study.times.get(variant.id), notebook_run_of(variant.config)
+        ratio = times.notebook_ratio(variant.config)
+        return {
+            "seconds": number(time.seconds, 1) if time else "",
+            "ratio": number(time.ratio) if time else "",
+            "notebook_seconds": self._seconds(notebook) if notebook else "",
+            "notebook_ratio": "" if ratio is None else number(ratio, 1),
+        }
+
     def _seconds(self, notebook: NotebookRun) -> str:
         printed, every = len(notebook.epochs), len(notebook.epochs) + notebook.epochs_before
         whole = number(notebook.seconds, 0)
@@ -117,7 +129,9 @@ class Tables:
         left_out = {"question", *([] if len(self.study.protocols) > 1 else ["data"])}
         if explains:
             left_out |= {"notebook_validation", "notebook_test"}
-        rows = [{**self.cells(each), **self.compared(each)} for each in variants]
+        if not any(each.id in self.study.times for each in variants):
+            left_out |= {"seconds", "ratio", "notebook_seconds", "notebook_ratio"}
+        rows = [{**self.cells(each), **self.compared(each), **self.timed(each)} for each in variants]
         return self.table([{name: row[name] for name in row if name not in left_out} for row in rows]) if rows else None
 
     def leak(self) -> Table:

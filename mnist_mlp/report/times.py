@@ -4,7 +4,6 @@ Free of torch.
 """
 
 import csv
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf
@@ -17,8 +16,6 @@ from mnist_mlp.config.schema import Config
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.lab import notebook_run_of, notebook_runs, time_claims
 from mnist_mlp.language import _
-
-log = logging.getLogger(__name__)
 
 TIMES = "times.csv"
 """In the folder of the runs."""
@@ -126,16 +123,10 @@ def write(runs_dir: str, measured: Sequence[Row]) -> None:
         table.writerows(map(asdict, sorted(every, key=lambda row: (row.question, row.variant, row.id, row.round))))
 
 
-def read(runs_dir: str) -> dict[str, Time]:
-    """Read the time of each timed configuration, by its identity; none if the file is missing or corrupt."""
-    try:
-        found = rows(runs_dir)
-    except Problem as problem:
-        log.warning(problem)
-        return {}
-    if not found:
-        log.info(_("{folder}: there are no times; mnist-mlp time measures them").format(folder=runs_dir))
-    return {name: time_of([row for row in found if row.id == name]) for name in dict.fromkeys(row.id for row in found)}
+def by_identity(measured: Sequence[Row]) -> dict[str, Time]:
+    """Summarize the timed runs of each configuration."""
+    names = dict.fromkeys(row.id for row in measured)
+    return {name: time_of([row for row in measured if row.id == name]) for name in names}
 
 
 def time_of(measured: Sequence[Row]) -> Time:

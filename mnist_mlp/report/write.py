@@ -11,6 +11,7 @@ import numpy as np
 from mnist_mlp import files
 from mnist_mlp.lab import PROTOCOLS
 from mnist_mlp.language import _, language
+from mnist_mlp.report import times
 from mnist_mlp.report.answers import Answers
 from mnist_mlp.report.figures import Pictures
 from mnist_mlp.report.study import Study
@@ -35,6 +36,8 @@ def write(study: Study, folder: Path, command: str) -> None:
         study.table().to_csv(partial, index=False)
     with files.replacing(folder / "epochs.csv") as partial:
         study.epochs().to_csv(partial, index=False, float_format="%.6g")
+    if study.timed:
+        times.write(str(folder), study.timed)
     known = [(result.id, result.seed, result.right) for result in study.results() if result.right is not None]
     with files.replacing(folder / "correct.npz") as partial, partial.open("wb") as file:
         columns = zip(*known, strict=True) if known else ([], [], [])
