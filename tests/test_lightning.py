@@ -184,10 +184,10 @@ def test_a_limited_run_is_none_of_the_others_and_not_averaged(
     sweep = ["-m", *LINE, "logger=tensorboard", "seed=0,1"]
     assert command(*sweep, "+trainer.max_steps=4") == 0
     assert "limited" in capsys.readouterr().out
-    assert not list(tmp_path.glob("runs/*/mean"))
+    assert not list(tmp_path.glob("runs/mean of 2 seeds/*"))
     assert command(*sweep) == 0
     assert {result["status"] for result in results(tmp_path / "runs").values()} == {"limited", "completed"}
-    assert len(list(tmp_path.glob("runs/*/mean"))) == 1
+    assert len(list(tmp_path.glob("runs/mean of 2 seeds/*"))) == 1
     assert command(*sweep, "+trainer.max_steps=4") == 0
     assert "2 jobs: 2 reused" in capsys.readouterr().out
 

@@ -161,14 +161,15 @@ def test_a_sweep_of_20_runs_has_one_table_with_the_same_columns(command: Command
         scalars = events(folder).Tags()["scalars"]
         assert len(scalars) == len(OVER_EPOCHS) - 1 + len(OVER_STEPS) + len(AT_EPOCH_ENDS) + len(AT_THE_END)
         assert events(folder).Tags()["images"] == []
-    assert len(list((tmp_path / "runs").glob("*/mean"))) == 10
+    assert len(list((tmp_path / "runs").glob("mean of 2 seeds/*"))) == 10
 
 
 def test_a_variants_mean_over_seeds_is_a_run_of_its_own(command: Command, tmp_path: Path) -> None:
     sweep = ["-m", *SHORT, "epochs=2", "callbacks=light"]
     assert command(*sweep, "seed=0,1,2") == 0
     found = list(results(tmp_path / "runs").values())
-    (folder,) = (tmp_path / "runs").glob("*/mean")
+    (variant,) = (tmp_path / "runs").glob("*/seed0/..")
+    folder = tmp_path / "runs" / "mean of 3 seeds" / variant.resolve().name
     read = events(folder)
     for tag, values in {
         "accuracy/val": [result["epochs"][-1]["val_accuracy"] for result in found],
@@ -178,24 +179,36 @@ def test_a_variants_mean_over_seeds_is_a_run_of_its_own(command: Command, tmp_pa
         mean = sum(values) / 3
         half = stats.t.ppf(0.975, 2) * math.sqrt(sum((value - mean) ** 2 for value in values) / 2 / 3)
         assert points(read, tag)[-1] == (2, pytest.approx(mean))
-        assert points(read, f"interval/{tag.replace('/', '_')}_mean")[-1] == (2, pytest.approx(mean))
-        interval = [points(read, f"interval/{tag.replace('/', '_')}_{end}")[-1][1] for end in ("low", "high")]
+        assert points(read, f"with_interval/{tag.replace('/', '_')}_mean")[-1] == (2, pytest.approx(mean))
+        interval = [points(read, f"with_interval/{tag.replace('/', '_')}_{end}")[-1][1] for end in ("low", "high")]
         assert interval == pytest.approx([mean - half, mean + half])
     assert metadata.SESSION_START_INFO_TAG not in read.summary_metadata  # it is no row of HParams
 
     (written,) = folder.iterdir()
     assert command(*sweep, "seed=0,1") == 0
     assert list(folder.iterdir()) == [written]
+    (variant / "mean").mkdir()  # as version 0.1.0 named it
     assert command(*sweep, "seed=3") == 0
-    (anew,) = folder.iterdir()
-    assert anew != written
-    assert points(events(folder), "accuracy/val")[0][0] == 1
+    assert not folder.parent.exists()
+    assert not (variant / "mean").exists()
+    assert points(events(tmp_path / "runs" / "mean of 4 seeds" / folder.name), "accuracy/val")[0][0] == 1
+
+
+def test_tensorboard_groups_the_tags_of_intervals_last(command: Command, tmp_path: Path) -> None:
+    assert command("-m", "data.steps_per_epoch=2", "epochs=2", "trainer=cpu", "callbacks=full", "seed=0,1") == 0
+    groups = {
+        tag.partition("/")[0]
+        for folder in (tmp_path / "runs").glob("[!.]*/*")
+        for kind in ("scalars", "images", "histograms")
+        for tag in events(folder).Tags()[kind]
+    }
+    assert max(groups) == "with_interval"
 
 
 def test_a_mean_takes_two_seeds_and_a_tensorboard(command: Command, tmp_path: Path) -> None:
     assert command("-m", *SHORT, "seed=0", "lr=0.1,0.2") == 0
     assert command("-m", *SHORT, "seed=0,1", "logger=csv") == 0
-    assert list((tmp_path / "runs").glob("*/mean")) == []
+    assert list((tmp_path / "runs").glob("mean*")) == []
 
 
 def test_everything_is_shown_of_the_first_and_the_last_epoch(command: Command, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ METRICS = {
 }
 """The curves whose last points are columns in HParams, and the titles of these columns."""
 
-VISIBLE = ("activation", "batch", "hidden_sizes", "lr", "question")
+VISIBLE = ("activation", "batch", "hidden_sizes", "lr", "protocol")
 """The five columns that HParams shows at first."""
 
 

@@ -1,4 +1,7 @@
-"""Curves of a variant for TensorBoard: means over seeds and their intervals, as a separate run. Free of torch."""
+"""Curves of a variant for TensorBoard: means over seeds and their intervals, as a separate run. Free of torch.
+
+Its name begins with `mean of N seeds`, as TensorBoard cuts off the ends of names and sorts by their beginnings.
+"""
 
 import shutil
 import time
@@ -22,38 +25,46 @@ TENSORBOARD = "mnist_mlp.tracking.loggers.tensorboard"
 
 
 def mean(tag: str) -> str:
-    """Return the tag of a mean in a margin chart; it differs from `tag`, as each run must have all or none of them."""
-    return f"interval/{tag.replace('/', '_')}_mean"
+    """Return the tag of a mean in a margin chart; it differs from `tag`, as each run must have all or none of them.
+
+    These tags are for Custom scalars. TensorBoard can hide them nowhere else, but groups them last by their name.
+    """
+    return f"with_interval/{tag.replace('/', '_')}_mean"
 
 
 def low(tag: str) -> str:
     """Return the tag of the lower end of a mean's 95% t-interval."""
-    return f"interval/{tag.replace('/', '_')}_low"
+    return f"with_interval/{tag.replace('/', '_')}_low"
 
 
 def high(tag: str) -> str:
     """Return the tag of the upper end of a mean's 95% t-interval."""
-    return f"interval/{tag.replace('/', '_')}_high"
+    return f"with_interval/{tag.replace('/', '_')}_high"
 
 
 def write(configs: list[Config]) -> None:
-    """Write the folder `mean` beside the seeds of each variant with at least two completed runs.
+    """Write the folder `mean of N seeds/VARIANT` beside the folder of each variant with at least two completed runs.
 
     Args:
         configs: one or more runs of each variant.
     """
     for run in {run.id: run for run in map(Run, configs)}.values():
         if any(logger["_target_"] == TENSORBOARD for logger in run.config.logger.values()):
-            with files.lock(run.runs_dir / ".locks" / f"{run.id}-mean"):
+            with files.lock(run.runs_dir / ".locks" / "means"):
                 _write(run.folder.parent)
 
 
 def _write(variant: Path) -> None:
-    runs, folder = completed(variant), variant / "mean"
+    runs = completed(variant)
+    folder = variant.parent / f"mean of {len(runs)} seeds" / variant.name
     written = max((path.stat().st_mtime for path in folder.glob("events*")), default=0)
     if len(runs) < 2 or written > max(path.stat().st_mtime for path in runs):
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(variant / "mean", ignore_errors=True)  # of version 0.1.0
+    for earlier in variant.parent.glob("mean of * seeds"):
+        shutil.rmtree(earlier / variant.name, ignore_errors=True)
+        if not any(earlier.iterdir()):
+            earlier.rmdir()
     writer = EventFileWriter(str(folder))
     for step, tag, value in _points(list(runs.values())):
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])

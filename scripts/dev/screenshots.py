@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
     print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
     sys.exit(2)
 
-COLOR_BY = "regex:^(.+)/(mean|seed)"
+COLOR_BY = r"regex:^(mean of .+/)?([^/]+)(?:/seed\d+)?$"
 """One color for the runs of a variant, another for their mean."""
 
 
