@@ -193,7 +193,7 @@ def save(page: Page, height: int, path: Path) -> None:
 
 def photograph(page: Page, address: str, folder: Path) -> None:
     """Take the screenshots of docs/tensorboard.md."""
-    card = time_series(page, address, tags="^accuracy/val$", runs="^(baseline|q05)[-,]").first
+    card = time_series(page, address, tags="^accuracy/val$", runs="(^|/)(baseline|q05)[-,]").first
     card.get_by_label("Expand Table").click()
     card.get_by_label("Toggle full size mode").click()
     save(page, 740, folder / "time_series.png")
