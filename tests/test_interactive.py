@@ -30,7 +30,7 @@ from mnist_mlp.config.schema import Config
 from mnist_mlp.interactive import launch
 from mnist_mlp.interactive.sweep import distinguishing
 from mnist_mlp.interactive.values import sweep_of, text
-from mnist_mlp.statistics import compare, holm, summarize
+from mnist_mlp.statistics import compare, judge, summarize
 from mnist_mlp.training import train
 
 Command = Callable[..., int]
@@ -130,28 +130,46 @@ def test_a_sweep_has_a_row_for_each_run() -> None:
     assert len(lab.results("runs")) == len(lab.epochs("runs")) == 4
 
 
-def test_a_comparison_is_the_reports() -> None:
-    sweep = lab.sweep(activation=["relu", "tanh", "sigmoid"], epochs=1, seed=np.arange(3), show=False)
-    values = sweep.values()
-    rows = sweep.compare("baseline").set_index("configuration")
+def test_a_comparison_is_the_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = lab.sweep(activation=["relu", "tanh", "sigmoid"], epochs=1, show=False)
     others = ["activation=tanh", "activation=sigmoid"]
-    expected = [compare(values[name], values["baseline"]) for name in others]
-    assert rows.loc[others, "difference"].to_list() == [each.difference for each in expected]
-    assert rows.loc[others, "p"].to_list() == holm([each.p for each in expected])
-    assert rows.loc["baseline", "mean"] == summarize(list(values["baseline"].values())).mean
+    baseline = (0.975, 0.978, 0.971, 0.98)
+    accuracies = {others[0]: (0.976, 0.98, 0.973, 0.983), others[1]: (0.97, 0.98, 0.975, 0.979), "baseline": baseline}
+    values = {name: dict(enumerate(each)) for name, each in accuracies.items()}
+    monkeypatch.setattr(sweep, "values", lambda of: values)
+    rows = sweep.compare("baseline", margin=0.01).set_index("configuration")
+    expected = judge([compare(values[name], values["baseline"]) for name in others], 0.01)
+    for column in ("p", "verdict", "detectable"):
+        assert rows.loc[others, column].to_list() == [getattr(each, column) for each in expected]
+    assert rows.loc[others, "difference_low"].to_list() == [each.low for each in expected]
+    assert rows.loc[others, "verdict"].to_list() == ["better", "the same"]
+    assert sweep.compare("baseline", margin=0.003).set_index("configuration").loc[others[1], "needed"] > 4
+    assert rows.loc["baseline", "mean"] == summarize(baseline).mean
     assert np.isnan(rows.loc["baseline", "difference"])
+
+
+def test_seeds_that_share_a_split_are_not_paired(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = lab.sweep("data.split_seed=0", activation=["relu", "tanh"], epochs=1, show=False)
+    values = {"baseline": {0: 0.9, 1: 0.95, 2: 0.97}, "activation=tanh": {0: 0.91, 1: 0.961, 2: 0.98}}
+    monkeypatch.setattr(sweep, "values", lambda of: values)
+    row = sweep.compare("baseline").iloc[1]
+    low, high = compare(values["activation=tanh"], values["baseline"], paired=False).by.interval()
+    assert (row["difference_low"], row["difference_high"], row["verdict"]) == (low, high, "undecided")
 
 
 def test_one_seed_decides_nothing() -> None:
     sweep = lab.sweep(activation=["relu", "tanh"], epochs=1, show=False)
-    assert sweep.compare("baseline")["verdict"].to_list()[1] == "too few seeds"
+    assert sweep.compare("baseline")["verdict"].to_list()[1] == "too few"
 
 
-def test_a_lower_loss_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = lab.sweep(activation=["relu", "tanh"], epochs=1, show=False)
-    losses = {"baseline": {0: 1.0, 1: 1.1, 2: 1.2}, "activation=tanh": {0: 0.5, 1: 0.61, 2: 0.7}}
+def test_a_lower_loss_is_better_and_none_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = lab.sweep(activation=["relu", "tanh", "sigmoid"], epochs=1, show=False)
+    baseline = {0: 1.0, 1: 1.1, 2: 1.2}
+    losses = {"baseline": baseline, "activation=tanh": {0: 0.5, 1: 0.61, 2: 0.72}, "activation=sigmoid": baseline}
     monkeypatch.setattr(sweep, "values", lambda of: losses)
-    assert sweep.compare("baseline", of="test_loss")["verdict"].to_list()[1] == "better"
+    _, tanh, sigmoid = sweep.compare("baseline", of="test_loss").itertuples()
+    assert (tanh.verdict, sigmoid.verdict) == ("better", "undecided")
+    assert tanh.difference_low < tanh.difference < tanh.difference_high < 0
 
 
 def test_a_reference_that_is_not_there_is_named() -> None:

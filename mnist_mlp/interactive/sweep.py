@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +13,7 @@ from mnist_mlp.errors import Problem, needing
 from mnist_mlp.interactive import tables
 from mnist_mlp.interactive.run import TrainedRun
 from mnist_mlp.language import _, ngettext
-from mnist_mlp.statistics import compare, judge, summarize
+from mnist_mlp.statistics import MARGIN, compare, failed, judge, summarize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +29,8 @@ COMPARISON = (
     "difference_high",
     "p",
     "verdict",
+    "detectable",
+    "needed",
 )
 
 
@@ -80,17 +83,20 @@ class Sweep:
             found[name][seed] = float(value)
         return found
 
-    def compare(self, reference: str = "baseline", of: str = "test_accuracy") -> pd.DataFrame:
-        """Compare each configuration with one of them, seed by seed.
+    def compare(self, reference: str = "baseline", of: str = "test_accuracy", margin: float = MARGIN) -> pd.DataFrame:
+        """Compare each configuration with one of them, in pairs if each seed has a split of its own.
 
         Args:
             reference: a configuration, by what distinguishes it, or "baseline" for the one that nothing does.
             of: a column of `table`; of an accuracy more is better, of anything else less.
+            margin: two accuracies, as fractions, are the same within it; other columns are never judged the same.
 
         Returns:
-            A row for each configuration: the number of its completed runs, the mean with its 95% t-interval, the mean
-            difference from the reference over the seeds that both have, with its 95% t-interval, the p-value of the
-            paired t-test adjusted for all rows (Holm 1979), and the verdict at the level 0.05.
+            A row for each configuration: the number of its completed runs, the mean with its 95% t-interval, the
+            difference from the reference with the interval that belongs to the verdict, and its p-value adjusted for
+            all rows (Holm 1979). The verdict is "better", "worse", "the same", "undecided", or of fewer than three
+            seeds "too few"; `detectable` is the difference that would have been found with a probability of 80%,
+            `needed` the number of seeds that would probably decide what is undecided.
 
         Raises:
             Problem: the sweep has no such configuration or the table no such column, or it is of other images in one
@@ -102,16 +108,32 @@ class Sweep:
             said = _("{name}: not in this sweep, which has {names}{hint}")
             raise Problem(said.format(name=reference, names=", ".join(labels), hint=nearest(reference, labels)))
         self._check_images(of, reference)
+        of_accuracy = of.endswith("accuracy")
+        data = {self.names[run.id]: run.config.data for run in self.runs}
+        images = {name: (_data_set(each), each.protocol, each.split_seed) for name, each in data.items()}
         others = [label for label in values if label != reference]
-        comparisons = {label: compare(values[label], values[reference]) for label in others}
-        judged = dict(zip(others, judge(list(comparisons.values())), strict=True))
+        comparisons = [
+            compare(
+                values[label],
+                values[reference],
+                paired=images[label] == images[reference] and data[label].split_seed is None,
+                normal=not (of_accuracy and failed([*values[label].values(), *values[reference].values()])),
+            )
+            for label in others
+        ]
+        if not of_accuracy:
+            comparisons = [replace(each, by=each.by.mirrored) for each in comparisons]
+        judged = dict(zip(others, judge(comparisons, margin if of_accuracy else 0), strict=True))
         rows = []
         for label, own in values.items():
             summary = summarize(list(own.values()))
-            row: tuple[str | float, ...] = (label, summary.n, summary.mean, summary.low, summary.high)
-            if label in comparisons:
-                each, found = comparisons[label], judged[label]
-                row += (each.difference, found.low, found.high, found.p, found.verdict)
+            row: tuple[str | float | None, ...] = (label, summary.n, summary.mean, summary.low, summary.high)
+            if label in judged:
+                found = judged[label]
+                middle, low, high = comparisons[others.index(label)].difference, found.low, found.high
+                if not of_accuracy:
+                    middle, low, high = -middle, -high, -low
+                row += (middle, low, high, found.p, found.verdict, found.detectable, found.needed)
             rows.append(dict(zip(COMPARISON, row, strict=False)))
         return pd.DataFrame(rows, columns=COMPARISON)
 

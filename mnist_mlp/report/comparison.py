@@ -1,4 +1,4 @@
-"""A table of configurations, with the means over their runs. Free of torch."""
+"""A table of configurations, with the means over their runs and differences from one of them. Free of torch."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,22 @@ from mnist_mlp.config.compose import composing
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import N_, _, figure
 from mnist_mlp.report.study import on_test, on_validation
-from mnist_mlp.report.text import number, percent
+from mnist_mlp.report.text import MINUS, Words, number, percent, points
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.launch import check
 from mnist_mlp.runs.record import Result, completed
-from mnist_mlp.statistics import summarize
+from mnist_mlp.statistics import MARGIN, Comparison, compare, failed, judge, summarize
 
 HEADER = (
     *(N_("command"), N_("n"), N_("parameters"), N_("validation %"), N_("lowest"), N_("test %"), N_("lowest")),
-    *(N_("minutes"), N_("threads")),
+    *(N_("minutes (rough)"), N_("threads")),
+)
+OF_BATCHES = ("batch", "seed", "steps_per_epoch")
+"""The keys of `data` that change neither the images nor their split."""
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "'": r"\textquotesingle{}"}
+    | {"±": r"$\pm$", MINUS: "$-$", "…": r"\dots{}", "<": "$<$", ">": "$>$", "\N{NO-BREAK SPACE}": "~"}
 )
 
 
@@ -35,15 +42,45 @@ def find(lines: Sequence[str], runs_dir: str) -> dict[str, list[Result]]:
         return {line: _runs_of(line, runs_dir) for line in lines}
 
 
-def markdown(found: Mapping[str, list[Result]]) -> str:
-    """Tabulate configurations in Markdown, with a row for each.
+def table(found: Mapping[str, list[Result]], reference: str | None = None, margin: float = MARGIN) -> list[list[str]]:
+    """Tabulate configurations: the titles, then a row for each.
 
     Validation accuracy is of the last epoch; ± is half the 95% t-interval of a mean; lowest is of the worst seed;
-    minutes are a mean per run. Test accuracy is empty for runs that were not tested.
+    minutes are a mean per run, whatever else the machine did. Test accuracy is empty for runs that were not tested.
+
+    Args:
+        found: the completed runs of each.
+        reference: one of them, whose test accuracy the others are compared with, in one family.
+        margin: two accuracies, as fractions, are the same within it.
     """
-    ruler = ["---", *["---:"] * (len(HEADER) - 1)]
-    rows = [[f"`python train.py {line}`", *_cells(results)] for line, results in found.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [map(_, HEADER), ruler, *rows])
+    rows = [[*map(_, HEADER)], *([f"python train.py {line}", *_cells(results)] for line, results in found.items())]
+    if reference is None:
+        return rows
+    others = [line for line in found if line != reference]
+    comparisons = [_difference(found[line], found[reference]) for line in others]
+    words, said = Words(), {reference: ["", _("reference")]}
+    for line, comparison, judgement in zip(others, comparisons, judge(comparisons, margin), strict=True):
+        said[line] = [points(comparison, judgement.level), words.verdict(judgement)]
+    verdict = _("verdict (the same: within {margin} points)").format(margin=figure(100 * margin, "g"))
+    added = [[_("difference in test, points"), verdict], *(said[line] for line in found)]
+    return [row + more for row, more in zip(rows, added, strict=True)]
+
+
+def markdown(rows: Sequence[list[str]]) -> str:
+    """Write a table in Markdown."""
+    header, *others = rows
+    ruler = ["---", *["---:"] * (len(header) - 1)]
+    commands = ([f"`{command}`", *cells] for command, *cells in others)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ruler, *commands])
+
+
+def latex(rows: Sequence[list[str]]) -> str:
+    """Write a table in LaTeX."""
+    header, *others = ([cell.translate(LATEX) for cell in row] for row in rows)
+    commands = ([rf"\texttt{{{command}}}", *cells] for command, *cells in others)
+    title, *lines = (rf"{' & '.join(row)} \\" for row in [header, *commands])
+    start = ["% \\usepackage{booktabs,textcomp}", rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
+    return "\n".join([*start, title, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}"])
 
 
 def runs(found: Mapping[str, list[Result]]) -> pd.DataFrame:
@@ -82,6 +119,19 @@ def _runs_of(line: str, runs_dir: str) -> list[Result]:
     if not results:
         raise Problem(_("{line}: no completed runs in {folder}").format(line=line, folder=runs_dir))
     return sorted(results, key=lambda result: result.seed)
+
+
+def _difference(own: list[Result], reference: list[Result]) -> Comparison:
+    """Compare test accuracies, in pairs where each replicate has a split of its own, which both share."""
+    kinds = [
+        {key: value for key, value in results[0].config["data"].items() if key not in OF_BATCHES}
+        for results in (own, reference)
+    ]
+    paired = kinds[0] == kinds[1] and kinds[0]["split_seed"] is None
+    variant, baseline = (
+        {result.seed: on_test(result) for result in results if result.test} for results in (own, reference)
+    )
+    return compare(variant, baseline, paired, normal=not failed([*variant.values(), *baseline.values()]))
 
 
 def _cells(results: list[Result]) -> list[str]:
