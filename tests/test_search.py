@@ -1,27 +1,31 @@
 """Searches: their spaces, trials that can be killed, and what is said of the winner."""
 
 import os
+import re
+import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
 from conftest import ROOT, Done
 from optuna.trial import TrialState
+from scipy import stats
 
 from mnist_mlp.cli import search as search_command
 from mnist_mlp.config.compose import composing
 from mnist_mlp.errors import Problem
+from mnist_mlp.report.text import MINUS
 from mnist_mlp.search import confirmation as winner
-from mnist_mlp.search import space
+from mnist_mlp.search import space, summary
 from mnist_mlp.search.trials import Search, suggest
-from mnist_mlp.statistics import summarize
 
 Script = Callable[..., Done]
 
@@ -77,7 +81,14 @@ def test_a_search_leaves_a_winner_that_can_be_run(
     assert list(trials.columns[:4]) == ["trial", "state", "val_accuracy", "seconds"]
     assert list(trials.columns[4:]) == ["activation", "lr", "epochs", "model.hidden_sizes"]
     assert trials.state.to_list() == ["completed"] * 3
-    assert "points came from selecting the luckiest trial" in page
+    title, _, conclusion, *_ = page.splitlines()
+    assert title == "# Search small"
+    assert conclusion.strip("*") in done.stdout.splitlines()
+    assert "With so few fresh seeds" in conclusion or "which may be chance" in conclusion
+    assert "the luck of the trial that was selected" in page
+    confirmed = pd.read_csv(folder / "confirmation.csv")
+    assert list(confirmed.seeds) == ["search", "search", "fresh", "fresh"] * 2
+    assert f"{100 * confirmed.test_accuracy[2:4].mean():.2f}" in page
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "parameters.png").read_bytes().startswith(b"\x89PNG")
     assert command("--config-dir", str(folder), "experiment=small_winner", "seed=100", "data.split_seed=0") == 0
@@ -87,7 +98,8 @@ def test_a_search_leaves_a_winner_that_can_be_run(
     assert trials.val_accuracy.max() == found.best.value
     (accuracy, _) = found.best.user_attrs["accuracies"]
     assert f"{accuracy:.2%}" in trained
-    assert "3 of 3 trials" in script("search.py", *line).stdout
+    (repeat,) = re.findall(r"Command: `python scripts/search.py (.*?)`", page)
+    assert "3 of 3 trials" in script("search.py", *shlex.split(repeat)).stdout
     assert (folder / "README.md").read_text(encoding="utf-8") == page
 
 
@@ -193,19 +205,58 @@ def test_a_search_that_is_interrupted_says_that_it_can_be_resumed(
     assert shown.err == ""
 
 
-def test_luck_is_the_gain_that_fresh_seeds_do_not_show() -> None:
-    def accuracies(*values: float) -> Any:
-        return summarize(values)
+def confirmation(fresh: Sequence[float], searched: Sequence[float] = (0.985,)) -> winner.Confirmation:
+    """Confirm a winner by its accuracies, beside a reference with 0.975 and more in the search and in fresh seeds."""
+    reference = (0.975, 0.976, 0.978, 0.975)
 
-    confirmed = winner.Confirmation(
-        searched=accuracies(0.985, 0.987),
-        fresh=accuracies(0.981, 0.983),
-        fresh_test=accuracies(0.98),
-        reference_searched=accuracies(0.974),
-        reference_fresh=accuracies(0.976),
-        reference_fresh_test=accuracies(0.977),
+    def by_seed(values: Sequence[float]) -> dict[int, float]:
+        return dict(enumerate(values))
+
+    return winner.Confirmation(
+        searched=by_seed(searched),
+        fresh=by_seed(fresh),
+        fresh_test=by_seed(fresh),
+        reference_searched=by_seed(reference[: len(searched)]),
+        reference_fresh=by_seed(reference[: len(fresh)]),
+        reference_fresh_test=by_seed(reference[: len(fresh)]),
     )
-    assert confirmed.luck == pytest.approx((0.986 - 0.974) - (0.982 - 0.976))
+
+
+def test_luck_is_the_gain_that_fresh_seeds_do_not_show_with_an_interval_of_both() -> None:
+    confirmed = confirmation(fresh=(0.981, 0.98, 0.983, 0.982), searched=(0.985, 0.987, 0.986))
+    gains = [0.985 - 0.975, 0.987 - 0.976, 0.986 - 0.978], [0.006, 0.004, 0.005, 0.007]
+    assert confirmed.luck.difference == pytest.approx(np.mean(gains[0]) - np.mean(gains[1]))
+    assert confirmed.luck.interval() == pytest.approx(tuple(stats.ttest_ind(*gains).confidence_interval()))
+    half = 50 * np.subtract(*reversed(confirmed.luck.interval()))
+    assert summary.luck(confirmed.luck) == f"+{100 * confirmed.luck.difference:.2f} ± {half:.2f} points"
+
+
+def test_of_one_seed_luck_has_the_spread_of_the_fresh_ones() -> None:
+    confirmed = confirmation(fresh=(0.981, 0.978, 0.985, 0.98))
+    assert confirmed.luck.error == pytest.approx(np.std([0.006, 0.002, 0.007, 0.005], ddof=1) * np.sqrt(1 + 1 / 4))
+    assert summary.luck(confirmed.luck).endswith("points, which is not shown to be any")
+    assert summary.luck(confirmation(fresh=(0.981,)).luck).startswith("+0.40 points; what part of it is chance")
+
+
+@pytest.mark.parametrize(
+    ("fresh", "said"),
+    [
+        (
+            (0.981, 0.98, 0.983, 0.982),
+            "The winner is better than the reference with fresh seeds: +0.55 ± 0.21 points",
+        ),
+        ((0.965, 0.964, 0.968, 0.966), f"The winner is worse than the reference with fresh seeds: {MINUS}1.03 ± "),
+        (
+            (0.9751, 0.9762, 0.9783, 0.9751),
+            "With fresh seeds, the winner is the same as the reference within 0.2 points",
+        ),
+        ((0.985, 0.97, 0.981, 0.977), "With fresh seeds, the winner is not shown to be better than the reference: +"),
+        ((0.97, 0.98, 0.965, 0.979), "With fresh seeds, the winner is below the reference, which may be chance: "),
+        ((0.98, 0.981), "With so few fresh seeds, the winner is not shown to be better than the reference: +0.50"),
+    ],
+)
+def test_a_search_says_whether_its_winner_is_better_than_the_reference(fresh: Sequence[float], said: str) -> None:
+    assert confirmation(fresh).conclusion().startswith(said)
 
 
 @pytest.mark.parametrize(

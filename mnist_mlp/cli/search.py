@@ -68,7 +68,10 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
     print(said.format(trial=best.number, accuracy=accuracy, overrides=overrides), flush=True)
     experiment = confirmation.experiment(study)
     confirmed = confirmation.confirm(study, fresh, machine.cores(), lambda line: print(line, flush=True))
-    print(f"{experiment}\n{summary.page(study, experiment, confirmed)}")
+    command = ["python", "scripts/search.py", name, f"--trials={total}", f"--jobs={jobs}", f"--fresh={fresh}"]
+    command += [f"--runs-dir={runs_dir}"] if runs_dir != Path("runs") else []
+    page = summary.page(study, experiment, confirmed, command)
+    print(f"{confirmed.conclusion()}\n{experiment}\n{page}")
 
 
 def work(name: str, trials: int, job: int, threads: int, runs_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """The winner of a search: its experiment file, and its accuracy with fresh seeds, each with its own split."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from omegaconf import OmegaConf
 from mnist_mlp import files
 from mnist_mlp.config.hydra_internals import options_of
 from mnist_mlp.language import _, figure
+from mnist_mlp.report.text import points
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.search.trials import Search, train
-from mnist_mlp.statistics import Summary, summarize
+from mnist_mlp.statistics import MARGIN, Normal, Summary, compare, failed, judge, summarize
 
 FRESH_SEED = 1_000
 """The first of the seeds that no search uses."""
@@ -21,7 +23,7 @@ FRESH_SEED = 1_000
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Accuracies, as fractions, of the winner and of the reference: the same without what was searched for.
+    """Accuracies, as fractions by seed, of the winner and of the reference: the same without what was searched for.
 
     Attributes:
         searched: the winner's on the validation images, with the search's seeds.
@@ -32,31 +34,78 @@ class Confirmation:
         reference_fresh_test: the reference's, like `fresh_test`.
     """
 
-    searched: Summary
-    fresh: Summary
-    fresh_test: Summary
-    reference_searched: Summary
-    reference_fresh: Summary
-    reference_fresh_test: Summary
+    searched: Mapping[int, float]
+    fresh: Mapping[int, float]
+    fresh_test: Mapping[int, float]
+    reference_searched: Mapping[int, float]
+    reference_fresh: Mapping[int, float]
+    reference_fresh_test: Mapping[int, float]
 
     @property
-    def gain(self) -> float:
+    def gain(self) -> Summary:
         """The winner's validation accuracy over the reference's, with the search's seeds."""
-        return self.searched.mean - self.reference_searched.mean
+        return _gain(self.searched, self.reference_searched)
 
     @property
-    def fresh_gain(self) -> float:
+    def fresh_gain(self) -> Summary:
         """The winner's validation accuracy over the reference's, with fresh seeds."""
-        return self.fresh.mean - self.reference_fresh.mean
+        return _gain(self.fresh, self.reference_fresh)
 
     @property
-    def luck(self) -> float:
-        """The part of the gain that is not confirmed by fresh seeds."""
-        return self.gain - self.fresh_gain
+    def luck(self) -> Normal:
+        """The part of the gain that is not confirmed by fresh seeds.
+
+        The gains of both have one standard deviation, estimated from all seeds, since a search often has a single seed.
+        """
+        gains = [gain for gain in (self.gain, self.fresh_gain) if gain.n]
+        n, freedom = sum(gain.n for gain in gains), sum(gain.n - 1 for gain in gains)
+        squares = sum((gain.n - 1) * gain.deviation**2 for gain in gains if gain.n > 1)
+        error = math.sqrt(squares / freedom * sum(1 / gain.n for gain in gains)) if freedom else math.nan
+        return Normal(n, self.gain.mean - self.fresh_gain.mean, error * math.sqrt(n), freedom)
+
+    def conclusion(self) -> str:
+        """Say whether the winner is better than the reference with fresh seeds, by test accuracy."""
+        normal = not failed([*self.fresh_test.values(), *self.reference_fresh_test.values()])
+        test = compare(self.fresh_test, self.reference_fresh_test, normal=normal)
+        (judgement,) = judge([test])
+        verdict = {
+            "better": _("The winner is better than the reference with fresh seeds"),
+            "worse": _("The winner is worse than the reference with fresh seeds"),
+            "the same": _("With fresh seeds, the winner is the same as the reference within {margin} points"),
+            "undecided": _("With fresh seeds, the winner is not shown to be better than the reference"),
+            "too few": _("With so few fresh seeds, the winner is not shown to be better than the reference"),
+        }
+        said = verdict[judgement.verdict]
+        if judgement.verdict in ("undecided", "too few") and test.difference < 0:
+            said = _("With fresh seeds, the winner is below the reference, which may be chance")
+        form = _("{said}: {test} points of test accuracy, {validation} of validation accuracy, n = {n}.")
+        return form.format(
+            said=said.format(margin=figure(100 * MARGIN, "g")),
+            test=points(test, judgement.level),
+            validation=points(compare(self.fresh, self.reference_fresh)),
+            n=test.n,
+        )
+
+    def runs(self) -> list[dict[str, object]]:
+        """List the runs, a row for each."""
+        parts = {
+            "winner": (self.searched, self.fresh, self.fresh_test),
+            "reference": (self.reference_searched, self.reference_fresh, self.reference_fresh_test),
+        }
+        return [
+            {"configuration": name, "seeds": kind, "seed": seed, "val_accuracy": value, "test_accuracy": test.get(seed)}
+            for name, (searched, fresh, tested) in parts.items()
+            for kind, values, test in (("search", searched, {}), ("fresh", fresh, tested))
+            for seed, value in values.items()
+        ]
+
+
+def _gain(winner: Mapping[int, float], reference: Mapping[int, float]) -> Summary:
+    return summarize([winner[seed] - reference[seed] for seed in winner if seed in reference])
 
 
 def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], object]) -> Confirmation:
-    """Train and test the winner and the reference with fresh seeds.
+    """Train and test the winner and the reference with fresh seeds; a run that diverges has no accuracy.
 
     Args:
         search: with completed trials.
@@ -68,23 +117,28 @@ def confirm(search: Search, seeds: int, threads: int, say: Callable[[str], objec
         Problem: no trial is completed.
     """
     on_threads = f"trainer.threads={threads}"
-    summaries = []
+    found: list[dict[int, float]] = []
     for name, winning in ((_("winner"), search.best.user_attrs["overrides"]), (_("reference"), [])):
-        configs = [search.space.config([*winning, on_threads], seed, search.folder) for seed in search.space.seeds]
-        summaries.append(summarize([train(config, []) for config in configs]))
-        validation, test = [], []
+        configs = {
+            seed: search.space.config([*winning, on_threads], seed, search.folder) for seed in search.space.seeds
+        }
+        searched = {seed: train(config, []) for seed, config in configs.items()}
+        validation, test = {}, {}
         for seed in range(FRESH_SEED, FRESH_SEED + seeds):
             config = search.space.config(
                 [*winning, on_threads, "data.split_seed=null", "test=last"], seed, search.folder
             )
-            validation.append(train(config, []))
+            validation[seed] = train(config, [])
             result = Run(config).result()
-            test.append(result.test["accuracy"] if result and result.test else float("nan"))
+            test[seed] = result.test["accuracy"] if result and result.test else math.nan
             said = _("{label}, seed {seed}: validation {validation}, test {test}")
-            figures = {"validation": figure(validation[-1], ".2%"), "test": figure(test[-1], ".2%")}
+            figures = {"validation": figure(validation[seed], ".2%"), "test": figure(test[seed], ".2%")}
             say(said.format(label=name, seed=seed, **figures))
-        summaries += [summarize(validation), summarize(test)]
-    return Confirmation(*summaries)
+        found += [
+            {seed: value for seed, value in each.items() if not math.isnan(value)}
+            for each in (searched, validation, test)
+        ]
+    return Confirmation(*found)
 
 
 def experiment(search: Search) -> Path:

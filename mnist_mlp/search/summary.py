@@ -1,6 +1,8 @@
 """The page of a search: its trials, their figures, and the winner's accuracy with fresh seeds."""
 
-from collections.abc import Sequence
+import math
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,20 @@ from mnist_mlp.report.figures import png
 from mnist_mlp.report.text import number, percent
 from mnist_mlp.search.confirmation import Confirmation
 from mnist_mlp.search.trials import Search
-from mnist_mlp.statistics import Summary, summarize
+from mnist_mlp.statistics import Normal, Summary, summarize
 
 STATES = ("completed", "pruned", "diverged")
 """The ways in which a trial can end."""
 
 
-def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
+def page(search: Search, experiment: Path, confirmed: Confirmation, command: Sequence[str]) -> Path:
     """Write the search's page with its figures and the table of its trials; return the page's path.
 
     Args:
         search: with completed trials.
         experiment: the winner's experiment file.
         confirmed: the winner's accuracies.
+        command: that repeats the search.
 
     Raises:
         OSError: a file cannot be written.
@@ -46,23 +49,38 @@ def page(search: Search, experiment: Path, confirmed: Confirmation) -> Path:
     templates.globals |= {"_": _, "ngettext": ngettext}
     text = templates.get_template("search.md.jinja").render(
         space=search.space,
-        folder=search.folder,
+        command=shlex.join(command),
         best=search.best,
-        experiment=experiment.stem,
+        train=shlex.join(["python", "train.py", "--config-dir", str(search.folder), f"experiment={experiment.stem}"]),
         trials=len(trials),
         states=", ".join(_counted(state, states.count(state)) for state in STATES),
         duration=_duration(search.hours),
         seeds=len(search.space.seeds),
         importances={key: figure(part, ".0%") for key, part in importances(search).items()},
         confirmed=confirmed,
+        luck=luck(confirmed.luck),
     )
     for name, picture in (("history", history(trials)), ("parameters", slices(search))):
         files.write(search.folder / f"{name}.png", png(picture))
     with files.replacing(search.folder / "trials.csv") as partial:
         table(trials).to_csv(partial, index=False)
+    with files.replacing(search.folder / "confirmation.csv") as partial:
+        pd.DataFrame(confirmed.runs()).to_csv(partial, index=False)
     path = search.folder / "README.md"
     files.write(path, f"{text}\n")
     return path
+
+
+def luck(found: Normal) -> str:
+    """Say how much of the gain was luck, as far as that can be said."""
+    low, high = found.interval()
+    if math.isnan(low):
+        return _("{luck} points; what part of it is chance cannot be said of one seed").format(
+            luck=_signed(found.difference)
+        )
+    shown = f"{_signed(found.difference)} ± {figure(50 * (high - low), '.2f')}"
+    said = _("{luck} points, which is not shown to be any") if low <= 0 <= high else _("{luck} points")
+    return said.format(luck=shown)
 
 
 def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
@@ -161,8 +179,8 @@ def _span(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> tuple[float,
     return low - margin, min(100, high + margin)
 
 
-def _percent(summary: Summary) -> str:
-    return f"{percent(summary)} (n = {summary.n})"
+def _percent(accuracies: Mapping[int, float]) -> str:
+    return f"{percent(summarize(list(accuracies.values())))} (n = {len(accuracies)})"
 
 
 def _range(choice: Any) -> str:
@@ -177,5 +195,10 @@ def _value(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else formatted(value)
 
 
-def _points(difference: float) -> str:
+def _points(gain: Summary) -> str:
+    half = "" if math.isnan(gain.high) else f" ± {figure(100 * (gain.high - gain.mean), '.2f')}"
+    return _signed(gain.mean) + half
+
+
+def _signed(difference: float) -> str:
     return ("+" if difference > 0 else "") + number(100 * difference)
