@@ -167,6 +167,27 @@ def test_the_page_of_a_published_search_is_that_of_its_trials(folder: Path) -> N
 
 
 @pytest.mark.parametrize("folder", SEARCHES, ids=lambda folder: folder.name)
+def test_the_gain_and_the_luck_of_a_published_search_follow_from_its_table(folder: Path) -> None:
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    _, *rows = table_after("## The winner with fresh seeds", page)
+    cells = [[list(map(float, re.findall(r"[\d.]+", cell))) for cell in row[1:]] for row in rows]
+    gains, variances, counts = [], [], []
+    for winner, reference in zip(*cells, strict=True):
+        several = [figures for figures in (winner, reference) if len(figures) == 3]
+        deviations = [half / stats.t.ppf(0.975, n - 1) * np.sqrt(n) for _, half, n in several]
+        gains.append(winner[0] - reference[0])
+        variances.append(sum(np.square(deviations)))
+        counts.append(int(winner[-1]))
+    for place, words in ((1, "of validation accuracy"), (2, "points of test accuracy")):
+        assert re.search(rf"\{gains[place]:+.2f} ± \d\.\d\d {words}", page.splitlines()[2])
+    freedom = counts[0] + counts[1] - 2
+    pooled = sum((n - 1) * variance for n, variance in zip(counts[:2], variances[:2], strict=True)) / freedom
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(pooled * (1 / counts[0] + 1 / counts[1]))
+    luck = f"{gains[0] - gains[1]:+.2f}".replace("-", "\N{MINUS SIGN}")
+    assert f"selected: {luck} ± {half:.2f} points, which is not shown to be any." in page
+
+
+@pytest.mark.parametrize("folder", SEARCHES, ids=lambda folder: folder.name)
 def test_the_winner_of_a_published_search_can_be_run(
     folder: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
