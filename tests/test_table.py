@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, Done
 from scipy import stats
 
+from mnist_mlp.errors import Problem
 from mnist_mlp.report.comparison import latex, table
 from mnist_mlp.report.text import MINUS
 from mnist_mlp.runs.record import Result, read
@@ -80,6 +81,13 @@ def test_a_difference_is_paired_if_each_seed_has_a_split_that_both_configuration
     low, high = (100 * end for end in test(VARIANT, REFERENCE).confidence_interval())
     assert difference == f"+{(low + high) / 2:.2f} ± {(high - low) / 2:.2f}"
     assert verdict.startswith("better" if paired else "undecided")
+
+
+def test_accuracies_on_other_images_are_not_compared(runs: Callable[..., list[Result]]) -> None:
+    found = {"width=8": runs(*REFERENCE), "data=fashion": runs(*VARIANT, dataset="fashion")}
+    with pytest.raises(Problem, match="data=fashion: tested on other images than width=8; compare configurations"):
+        table(found, "width=8")
+    assert len(table(found)) == 3
 
 
 def test_the_verdicts_of_a_table_are_of_one_family_and_its_title_has_the_margin(

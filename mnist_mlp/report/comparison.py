@@ -52,17 +52,24 @@ def table(found: Mapping[str, list[Result]], reference: str | None = None, margi
         found: the completed runs of each.
         reference: one of them, whose test accuracy the others are compared with, in one family.
         margin: two accuracies, as fractions, are the same within it.
+
+    Raises:
+        Problem: the test images of one are others than the reference's.
     """
     rows = [[*map(_, HEADER)], *([f"python train.py {line}", *_cells(results)] for line, results in found.items())]
     if reference is None:
         return rows
     others = [line for line in found if line != reference]
+    for line in others:
+        if _data_set(found[line]) != _data_set(found[reference]):
+            said = _("{line}: tested on other images than {reference}; compare configurations of one data set")
+            raise Problem(said.format(line=line, reference=reference))
     comparisons = [_difference(found[line], found[reference]) for line in others]
-    words, said = Words(), {reference: ["", _("reference")]}
+    words, cells = Words(), {reference: ["", _("reference")]}
     for line, comparison, judgement in zip(others, comparisons, judge(comparisons, margin), strict=True):
-        said[line] = [points(comparison, judgement.level), words.verdict(judgement)]
+        cells[line] = [points(comparison, judgement.level), words.verdict(judgement)]
     verdict = _("verdict (the same: within {margin} points)").format(margin=figure(100 * margin, "g"))
-    added = [[_("difference in test, points"), verdict], *(said[line] for line in found)]
+    added = [[_("difference in test, points"), verdict], *(cells[line] for line in found)]
     return [row + more for row, more in zip(rows, added, strict=True)]
 
 
@@ -119,6 +126,11 @@ def _runs_of(line: str, runs_dir: str) -> list[Result]:
     if not results:
         raise Problem(_("{line}: no completed runs in {folder}").format(line=line, folder=runs_dir))
     return sorted(results, key=lambda result: result.seed)
+
+
+def _data_set(results: list[Result]) -> tuple[object, object]:
+    data = results[0].config["data"]
+    return data.get("dataset", "mnist"), data.get("content")  # which earlier records lack
 
 
 def _difference(own: list[Result], reference: list[Result]) -> Comparison:
