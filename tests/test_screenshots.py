@@ -100,7 +100,7 @@ def test_time_series_shows_the_groups_of_tags_over_all_runs_and_the_means(
         expect(page.locator(".group-title").get_by_text(group, exact=True)).to_have_count(1)
     shown = page.locator("runs-data-table tb-data-table-content-row").all_inner_texts()
     assert [name.strip() for name in shown] == names(runs)
-    assert sum(name.startswith("mean of 2 seeds/") for name in shown) == 2
+    assert sum(name.strip().startswith("mean of 2 seeds/") for name in shown) == 2
 
     card = cards.filter(has_text="accuracy/val").first
     with_values = [name for name in names(runs) if not name.startswith("optimizer")]

@@ -77,7 +77,7 @@ class Confirmation:
         }
         said = verdict[judgement.verdict]
         if judgement.verdict in ("undecided", "too few") and test.difference < 0:
-            said = _("With fresh seeds, the winner is below the reference, which may be chance")
+            said = _("With fresh seeds, the winner is below the reference, though not shown to be worse")
         form = _("{said}: {test} points of test accuracy, {validation} of validation accuracy, n = {n}.")
         return form.format(
             said=said.format(margin=figure(100 * MARGIN, "g")),
