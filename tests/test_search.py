@@ -251,7 +251,10 @@ def test_of_one_seed_luck_has_the_spread_of_the_fresh_ones() -> None:
             "With fresh seeds, the winner is the same as the reference within 0.2 points",
         ),
         ((0.985, 0.97, 0.981, 0.977), "With fresh seeds, the winner is not shown to be better than the reference: +"),
-        ((0.97, 0.98, 0.965, 0.979), "With fresh seeds, the winner is below the reference, though not shown to be worse: "),
+        (
+            (0.97, 0.98, 0.965, 0.979),
+            "With fresh seeds, the winner is below the reference, though not shown to be worse: ",
+        ),
         ((0.98, 0.981), "With so few fresh seeds, the winner is not shown to be better than the reference: +0.50"),
     ],
 )
