@@ -79,10 +79,11 @@ ELSEWHERE = [  # what installs, fetches or takes long; the tests of these script
     "python scripts/search.py q01_width --trials 20",
     "python scripts/search.py q01_width --trials 20 --jobs 2",
     "python scripts/search.py q10 --trials 30",
+    'python scripts/table.py "experiment=q10_best data.split_seed=0" "experiment=beyond data.split_seed=0" '
+    '"experiment=beyond_augmented data.split_seed=0"',
+    'python scripts/table.py "experiment=q10_best data.split_seed=0" "experiment=beyond data.split_seed=0" '
+    '"experiment=beyond_augmented data.split_seed=0" --csv docs/results/beyond.csv',
     "python scripts/table.py data=fashion 'experiment=q05 data=fashion'",
-    "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented",
-    "python scripts/table.py experiment=q10_best experiment=beyond experiment=beyond_augmented"
-    " --csv docs/results/beyond.csv",
     "python train.py data=emnist_digits",
     "python train.py data=fashion",
     "python train.py data=kmnist data.protocol=notebook",
