@@ -20,6 +20,8 @@ MARGIN = 0.002
 """Within it, as a fraction, two accuracies count as the same: 0.2 points, about what a seed changes."""
 FEWEST = 3
 """Replicates below which nothing is decided."""
+FEWEST_OF_SIGNS = 6
+"""Replicates below which no sign test has a p-value below 0.05."""
 FAILED = 0.5
 """A run with a lower accuracy has learned next to nothing; the lab's others are above 0.85."""
 NOT_NORMAL = 0.8
@@ -278,7 +280,7 @@ def compare(
 
 def far_from_normal(values: Sequence[float]) -> bool:
     """Whether values cannot be taken to be normally distributed (Shapiro and Wilk 1965)."""
-    if len(values) < FEWEST or max(values) == min(values):
+    if len(values) < FEWEST_OF_SIGNS or max(values) == min(values):
         return False
     from scipy.stats import shapiro
 
