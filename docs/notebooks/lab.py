@@ -135,13 +135,16 @@ for number, ax in zip(wrong, axes.flat, strict=False):
 # - `plot("val_accuracy", x="epoch")`: the means over the epochs, with bands for the intervals.
 # - `compare()`: a row for each network. `n` is the number of runs, `mean` their mean test accuracy, from `low` to
 #   `high` is its interval. `difference` is the mean difference from the baseline, seed by seed, with its interval.
-#   `p` is the p-value of the paired t-test, adjusted for all rows (Holm); below 0.05 the `verdict` is *better* or
-#   *worse*, otherwise *no difference shown*. The row of the baseline itself has no difference (`NaN`).
+#   The `verdict` is *better* or *worse* if a t-test shows a difference, *the same* if the difference is shown to be
+#   less than 0.2 points, otherwise *undecided*; `p` is its p-value, adjusted for all rows (Holm), and the interval of
+#   the difference says the same as the verdict. `needed` is the number of seeds that would probably decide. The row
+#   of the baseline itself has no difference (`NaN`).
 #
-# *No difference shown* does not mean that there is none: only that so few runs cannot tell it from chance. With two
-# or three seeds this is the verdict on all but large differences. Five or more seeds decide more, and take longer;
-# change `range(3)` to `range(5)` where a difference matters to you. Names that end in `_as_run` are what the
-# original's code did where it is not what the exercise asks.
+# Each seed also has its own split into training and validation images, the same for all networks. *Undecided* does
+# not mean that there is no difference: only that so few runs cannot tell it from chance. With three seeds this is the
+# verdict on all but large differences, and with two there is none (*too few*). Five or more seeds decide more, and
+# take longer; change `range(3)` to `range(5)` where a difference matters to you. Names that end in `_as_run` are what
+# the original's code did where it is not what the exercise asks.
 #
 # Axes of accuracy are stretched towards 100% (a logit scale) where the values range widely. Seconds include whatever
 # else your computer is doing.
@@ -433,9 +436,8 @@ q06.compare()
 # > Set the batch size to 1, which corresponds to SGD. How do time and accuracy change? Is the result consistent with
 # > theory?
 #
-# The original took 18 minutes for this run. Here it takes some 15 to 60 seconds, and without a C++ compiler two
-# minutes. That is why there are only two seeds: with two, an interval is very wide, and there is hardly ever a
-# verdict.
+# The original took 18 minutes for this run. Here each takes some 15 to 60 seconds, and without a C++ compiler
+# two minutes.
 
 # %%
 run = lab.train("experiment=q07")

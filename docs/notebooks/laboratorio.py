@@ -141,14 +141,18 @@ for number, ax in zip(wrong, axes.flat, strict=False):
 # - `plot("val_accuracy", x="epoch")`: las medias época a época, con bandas para los intervalos.
 # - `compare()`: una fila por red. `n` es el número de ejecuciones; `mean`, la media de su exactitud en test, con su
 #   intervalo de `low` a `high`. `difference` es la diferencia media con la red de referencia, semilla a semilla,
-#   también con su intervalo. `p` es el valor p de la prueba t para muestras emparejadas, ajustado para todas las
-#   filas (Holm); por debajo de 0,05 el veredicto (`verdict`) es *better* (mejor) o *worse* (peor), y si no, *no
-#   difference shown* (sin diferencia significativa). La fila de la propia referencia no tiene diferencia (`NaN`).
+#   también con su intervalo. El veredicto (`verdict`) es *better* (mejor) o *worse* (peor) si una prueba t muestra
+#   una diferencia, *the same* (igual) si se muestra que la diferencia es menor de 0,2 puntos y, si no, *undecided*
+#   (sin decidir); `p` es su valor p, ajustado para todas las filas (Holm), y el intervalo de la diferencia dice lo
+#   mismo que el veredicto. `needed` es el número de semillas que probablemente lo decidiría. La fila de la propia
+#   referencia no tiene diferencia (`NaN`).
 #
-# *Sin diferencia significativa* no quiere decir que no la haya: solo que tan pocas ejecuciones no permiten
-# distinguirla del azar. Con dos o tres semillas ese es el veredicto salvo que la diferencia sea grande. Con cinco o
-# más se decide más, y se tarda más: cambia `range(3)` por `range(5)` donde una diferencia te importe. Los nombres que
-# acaban en `_as_run` son lo que ejecutó el código del original cuando no coincide con lo que pide el ejercicio.
+# Cada semilla tiene además su propia partición en imágenes de entrenamiento y de validación, la misma para todas las
+# redes. *Undecided* no quiere decir que no haya diferencia: solo que tan pocas ejecuciones no permiten distinguirla
+# del azar. Con tres semillas ese es el veredicto salvo que la diferencia sea grande, y con dos no hay ninguno (*too
+# few*, demasiado pocas). Con cinco o más se decide más, y se tarda más: cambia `range(3)` por `range(5)` donde una
+# diferencia te importe. Los nombres que acaban en `_as_run` son lo que ejecutó el código del original cuando no
+# coincide con lo que pide el ejercicio.
 #
 # Cuando los valores se reparten mucho, los ejes de exactitud se estiran hacia el 100 % (escala logit). Los segundos
 # incluyen todo lo demás que esté haciendo tu ordenador.
@@ -444,8 +448,8 @@ q06.compare()
 # > Pon el tamaño de lote a 1, lo que corresponde a SGD. ¿Cómo cambian el tiempo y la exactitud? ¿Es coherente con la
 # > teoría?
 #
-# El original tardó 18 minutos en esta ejecución. Aquí son entre 15 y 60 segundos, y unos dos minutos sin compilador
-# de C++. Por eso solo hay dos semillas: con dos, un intervalo es muy ancho y casi nunca hay veredicto.
+# El original tardó 18 minutos en esta ejecución. Aquí cada una tarda entre 15 y 60 segundos, y unos dos minutos sin
+# compilador de C++.
 
 # %%
 run = lab.train("experiment=q07")
