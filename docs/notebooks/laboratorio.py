@@ -455,7 +455,7 @@ q06.compare()
 run = lab.train("experiment=q07")
 
 # %%
-q07 = lab.question("q07", seed=range(2), show=False)
+q07 = lab.question("q07", seed=range(3), show=False)
 q07.plot()
 
 # %%
