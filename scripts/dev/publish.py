@@ -1,9 +1,10 @@
 """Publish a folder of runs: make docs/results/, and the tables of README.md, README.es.md and docs/results.md from it.
 
-    python scripts/dev/publish.py --runs-dir runs
+    python scripts/dev/publish.py
+    python scripts/dev/publish.py --runs-dir runs --seeds 20
 
-The report is that of all runs in the folder. The pages take the answers and the summary from it; what they say beside
-their tables stays as it is, and tests compare it with the published files.
+The report is that of the runs in the folder, of all seeds unless `--seeds` limits them. The pages take the answers and
+the summary from it; what they say beside their tables stays as it is, and tests compare it with the published files.
 """
 
 import os
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 try:
-    from mnist_mlp.cli.arguments import Parser, clean_exit
+    from mnist_mlp.cli.arguments import Parser, clean_exit, whole_number
     from mnist_mlp.language import speaking
     from mnist_mlp.report.answers import Answers
     from mnist_mlp.report.study import Study, gather
@@ -67,8 +68,10 @@ def main() -> None:
     """Write the report and the tables."""
     parser = Parser.of("Publish a folder of runs.")
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help="folder of the runs (runs)")
-    runs_dir = parser.parse_args().runs_dir
-    study = gather(None, None, None, runs_dir)
+    parser.add_argument("--seeds", type=whole_number, help="number of seeds, from 0 on (all with finished runs)")
+    arguments = parser.parse_args()
+    seeds = None if arguments.seeds is None else range(arguments.seeds)
+    study = gather(None, None, seeds, arguments.runs_dir)
     with speaking("en"):
         write(study, ROOT / "docs" / "results", "python scripts/dev/publish.py")
     page = ROOT / "docs" / "results.md"
