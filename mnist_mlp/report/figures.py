@@ -82,14 +82,14 @@ class Pictures:
         protocol, questions = self.study.protocols[0], self.study.questions
         columns = min(2, len(questions))
         rows = math.ceil(len(questions) / columns)
-        figure = Figure(figsize=(3.2 * columns, 0.6 + 2.5 * rows), layout="constrained")
+        figure = Figure(figsize=(3.2 * columns, 0.6 + 3.1 * rows), layout="constrained")
         for place, question in enumerate(questions, 1):
             axes = figure.add_subplot(rows, columns, place)
             axes.set_title(textwrap.fill(self.words.heading(question), 36), fontsize=9)
             axes.tick_params(labelsize=8)
             self._curves(axes, question, protocol)
             if axes.lines:
-                axes.legend(loc="lower right", fontsize=6, framealpha=0.7)
+                axes.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.09), fontsize=6.5, frameon=False)
         figure.supxlabel(self.texts["epoch"], fontsize=9)
         figure.supylabel(self.texts["accuracy"], fontsize=9)
         title = self.texts["all_curves"].format(_(PROTOCOLS[protocol]))
@@ -107,7 +107,8 @@ class Pictures:
                 label = textwrap.fill(self.words.name(each), 56 if legend else 30)
                 axes.plot(epochs, mean, color=color, marker=marker, markersize=4, linewidth=1.4, label=label)
                 axes.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
-        every = [baseline, *(each for each in self.study.variants if each.question == question and not each.explains)]
+        asked = [each for each in self.study.variants if each.question == question and not each.explains]
+        every = [baseline, *(asked if legend else variants)]  # one scale for both protocols, which stand side by side
         epochs_of_all = [epoch for each in every for result in each.completed.values() for epoch in result.epochs]
         fit_accuracy(axes, [epoch.val_accuracy for epoch in epochs_of_all])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -164,7 +165,7 @@ class Pictures:
         axes.grid(axis="x", alpha=0.3)
         figure.supxlabel(self.texts["points"], fontsize=8)
         if len(protocols) > 1:
-            figure.legend(loc="outside lower right", ncols=2, fontsize=8, frameon=False)
+            axes.legend(loc="best", fontsize=8)
         return self._picture("differences", self.texts["differences"], self.texts["differences_note"], figure)
 
 

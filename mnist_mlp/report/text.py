@@ -9,7 +9,7 @@ from typing import Any
 from mnist_mlp import lab
 from mnist_mlp.config.schema import Config
 from mnist_mlp.images import DIGITS, PIXELS
-from mnist_mlp.language import N_, _, figure, language, localized, ngettext
+from mnist_mlp.language import N_, SPACE, _, figure, language, localized, ngettext
 from mnist_mlp.report.study import Study, Variant
 from mnist_mlp.report.texts import TEXTS
 from mnist_mlp.runs.record import Result
@@ -49,8 +49,10 @@ def probability(p: float) -> str:
 
 
 def unbroken(value: object) -> object:
-    """Keep the sizes of a network on one line."""
-    return re.sub(r"(?<=\d)-(?=\d)", "\N{NON-BREAKING HYPHEN}", value) if type(value) is str else value
+    """Keep the sizes of a network, and a mean with its interval, on one line."""
+    if type(value) is not str:
+        return value
+    return re.sub(r"(?<=\d)-(?=\d)", "\N{NON-BREAKING HYPHEN}", value.replace(" ± ", f"{SPACE}±{SPACE}"))
 
 
 def translated(texts: Any) -> Any:

@@ -188,9 +188,9 @@ TEXTS: dict[str, Any] = {
         ),
         "q07": N_(
             "A step after each image takes a hundred times as many steps, with a gradient of a single image: with "
-            "Adam's learning rate of 0.001 the weights keep jumping about the optimum. The time comes from the number "
-            "of steps; the noise lowers the accuracy, and a smaller learning rate or an average of the weights "
-            "removes it."
+            "Adam's learning rate of 0.001 the weights keep jumping about the optimum. A smaller learning rate "
+            "makes the jumps smaller, and an average of the weights evens them out. The time comes from the number of "
+            "steps."
         ),
         "q08": N_(
             "Adam moves each weight by about the learning rate a step (Kingma and Ba 2015): with a tenth of it, five "
@@ -198,7 +198,7 @@ TEXTS: dict[str, Any] = {
         ),
         "q09": N_(
             "Above a certain learning rate the steps overshoot the valleys of the loss (for Adam, Cohen et al. 2022, "
-            "arXiv:2207.14484): units are thrown to where ReLU is zero for every image, and do not come back."
+            "arXiv:2207.14484): units can be thrown to where ReLU is zero for every image, and do not come back."
         ),
         "q10": N_(
             "The parts are compared by leaving out each of them; a sum of small differences does not reach what more "
