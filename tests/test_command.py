@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SHORT
 
+from mnist_mlp.cli import verbs
 from mnist_mlp.cli.train import main
 from mnist_mlp.config.options import OPTIONS
 
@@ -20,7 +21,7 @@ Command = Callable[..., int]
     ("arguments", "line"),
     [
         (["modle=deep5"], "modle=deep5: there is no key modle; did you mean model?"),
-        (["model=deep6"], "did you mean deep5?"),
+        (["model=deep55"], "did you mean deep5?"),
         (["activation=rleu"], "did you mean relu?"),
         (["search=q10"], "mnist-mlp search --help lists the spaces"),
         (["epochs=five"], "epochs=five: epochs is a whole number of at least 1"),
@@ -37,7 +38,11 @@ Command = Callable[..., int]
         (["question=q01,q02"], "question=q01,q02: several values; give one question per command"),
         (["-m", "batch=1,0"], "batch=0: batch is a whole number from 1 to 54,000"),
         (["question=q02", "seed=0,-1"], "seed=-1: seed is a whole number from 0 to 4,294,967,295"),
-        (["experiment=q11"], "did you mean q10?"),
+        (["batch", "=", "25"], "batch = 25: no spaces around the equals sign; write batch=25\n"),
+        (["batch", "=25"], "batch =25: no spaces around the equals sign; write batch=25\n"),
+        (["epochs=1", "batch=", "25"], "batch= 25: no spaces around the equals sign; write batch=25\n"),
+        (["question=q1"], "did you mean q01?"),
+        (["question=q11"], "question is one of q01, q02, q03, q04, q05, q06, q07, q08, q09, q10\n"),
         (["data=[mnist,notebook]"], "data=[mnist,notebook]: data is one of emnist_digits, fashion"),
         (["logger=null"], "logger=null: logger is one of csv, mlflow, none, tensorboard, wandb"),
         (["callbacks.curves=3"], "callbacks.curves=3: callbacks.curves is a group of keys"),
@@ -77,6 +82,7 @@ Command = Callable[..., int]
         (["+logger.mine=null"], "logger.mine._target_ is the name of a class"),
         (["--bogus"], "--bogus: there is no such option"),
         (["--mutlirun"], "--mutlirun: there is no such option; did you mean --multirun?"),
+        (["-multirun", "batch=1,2"], "-multirun: an option has two dashes; write --multirun"),
         (["--cfg", "jbo"], "--cfg/-c: invalid choice: 'jbo' (choose from"),
         (["--resolve"], "--resolve and --package go with --cfg, as in --cfg job --resolve"),
         (["--package", "model"], "--resolve and --package go with --cfg"),
@@ -126,6 +132,25 @@ def test_several_values_without_m_do_not_hide_what_else_is_wrong(
     assert command("batch=0,2", "seed=-1") == 2
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == ["batch=0,2", "batch=0", "seed=-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["drwa", "best"], "drwa: neither KEY=VALUE nor one of .*; did you mean draw?"),
+        (["train"], "train: training has no verb; write mnist-mlp, or mnist-mlp KEY=VALUE"),
+        (["trian", "batch=1"], "trian: training has no verb; write mnist-mlp, or mnist-mlp KEY=VALUE"),
+        (["batch", "=", "0"], "batch = 0: no spaces around the equals sign; write batch=0"),
+    ],
+    ids=str,
+)
+def test_a_word_that_is_no_verb_is_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mnist-mlp", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        verbs.main()
+    assert re.fullmatch(line.replace("?", r"\?") + "\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]])

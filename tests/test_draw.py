@@ -181,10 +181,11 @@ def test_what_is_wrong_with_the_command_is_told_in_one_line(script: Script, tmp_
     for arguments, line in {
         ("best", "--port", "70000"): "--port: 70000 is not a whole number from 0 to 65535\n",
         ("best", "--prot", "1"): "--prot: there is no such option; did you mean --port?\n",
+        ("q04", "best", "q05"): "q05: at most two runs are compared\n",
     }.items():
         assert script("draw.py", *arguments) == (2, "", line)
     done = script("draw.py", "best", "--port", 0, "--runs-dir", tmp_path)
-    assert (done.returncode, done.stderr) == (2, f"best: there is no finished run in {tmp_path}\n")
+    assert done == (2, "", f"best: there is no finished run in {tmp_path}\n")
 
 
 def test_a_missing_extra_is_told_in_one_line(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,21 +194,3 @@ def test_a_missing_extra_is_told_in_one_line(script: Script, monkeypatch: pytest
     done = script("draw.py", "best", "--port", 0)
     assert done.returncode == 2
     assert done.stderr == "werkzeug is not installed: pip install 'mnist-mlp[draw]'\n"
-
-
-def test_the_address_is_shown_at_once_before_anything_is_loaded() -> None:
-    printed, errors = draw("best", "--port", 0, code="sys.modules['torch'] = None").communicate(timeout=60)
-    assert re.fullmatch(ADDRESS, printed)
-    assert errors.startswith("torch is not installed")
-
-
-@pytest.mark.slow
-def test_who_comes_while_the_networks_are_loaded_is_answered(runs: Path) -> None:
-    started = draw(next(runs.glob("*/seed0")), "--port", 0)
-    assert started.stdout
-    (number,) = re.findall(ADDRESS, started.stdout.readline())
-    with socket.create_connection(("127.0.0.1", int(number)), timeout=60) as browser:
-        browser.sendall(f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{number}\r\n\r\n".encode())
-        assert b" 200 " in browser.recv(100)
-    started.send_signal(signal.SIGINT)
-    started.communicate(timeout=60)

@@ -199,6 +199,8 @@ def test_damaged_data_is_said_to_be_damaged(
         (["none"], "none: there is no such folder or file, and there is no folder runs of runs"),
         ([], "the following arguments are required: RUN"),
         (["none", "--jsn"], "--jsn: there is no such option; did you mean --json?"),
+        (["none", "-json"], "-json: an option has two dashes; write --json"),
+        (["none", "best"], "best: one argument too many; write evaluate.py RUN"),
         (["RUN", "--picture", "a.jpg"], "--picture a.jpg: the name of the picture has to end with .png"),
     ],
     ids=str,

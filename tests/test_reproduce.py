@@ -53,7 +53,8 @@ def test_the_lab_is_reproduced_once_and_reported_at_any_time(script: Script, tmp
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--questions", "q1"], "--questions: q1 is none of q01, q02, .*, q10; did you mean q10?"),
+        (["--questions", "q1"], "--questions: q1 is none of q01, q02, .*, q10; did you mean q01?"),
+        (["q01,q02"], "q01,q02: not an override; write --questions q01,q02"),
         (["--protocol", "notebok"], "--protocol: notebok is none of disjoint, notebook, both; did you mean notebook?"),
         (["--language", "sp"], "--language: sp is none of en, es; did you mean es?"),
         (["--seeds", "none"], "--seeds: none is not a whole number of at least 1"),

@@ -305,7 +305,8 @@ def test_a_study_of_another_space_or_of_nothing_is_refused(tmp_path: Path) -> No
         Search(space.read(str(write(tmp_path))), tmp_path / "runs")
 
 
-def test_a_search_that_is_not_there_is_told(script: Script, tmp_path: Path) -> None:
-    done = script("search.py", "q10_", "--runs-dir", tmp_path / "runs")
+@pytest.mark.parametrize(("name", "meant"), {"q10_": "q10", "q01": "q01_width"}.items())
+def test_a_search_that_is_not_there_is_told(script: Script, tmp_path: Path, name: str, meant: str) -> None:
+    done = script("search.py", name, "--runs-dir", tmp_path / "runs")
     assert done.returncode == 2
-    assert done.stderr == "q10_: there is no such search; there are beyond, q01_width, q10; did you mean q10?\n"
+    assert done.stderr == f"{name}: there is no such search; there are beyond, q01_width, q10; did you mean {meant}?\n"

@@ -130,6 +130,7 @@ def test_a_run_that_is_not_there_is_answered_with_the_nearest(made: Path, tmp_pa
     line = line_of(label.replace("two", "tow"), made)
     assert f"there is no such run in {made}, which has runs of leak,hidden_sizes=8," in line
     assert line.endswith(f"; did you mean {label}?")
+    assert line_of("bset", made).endswith("; did you mean best?")
     assert line_of("q05", tmp_path / "none") == (
         f"q05: there is no such folder or file, and there is no folder {tmp_path / 'none'} of runs"
     )

@@ -40,6 +40,9 @@ ARGPARSE = (
 )
 """What argparse says, which looks it up in gettext's domain."""
 
+RUN = N_("a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
+"""What names a trained network."""
+
 
 def language_of(arguments: list[str]) -> str | None:
     """Return the language that a command line chooses, before anything of it can be wrong."""
@@ -75,10 +78,18 @@ class Parser(argparse.ArgumentParser):
     @override
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix(_("unrecognized arguments: %s").partition("%")[0]).split()[0]
-        if unknown != message.split()[0]:
-            name = unknown.partition("=")[0]
+        name = unknown.partition("=")[0]
+        short = [flag for flag in sys.argv[1:] if f"-{flag.partition('=')[0]}" in self._option_string_actions]
+        if short:
+            message = _("{flag}: an option has two dashes; write {option}").format(flag=short[0], option=f"-{short[0]}")
+        elif unknown != message.split()[0] and name.startswith("-"):
             hint = nearest(name, list(self._option_string_actions))
             message = _("{option}: there is no such option{hint}").format(option=name, hint=hint)
+        elif unknown != message.split()[0]:
+            takes = " ".join(str(action.metavar) for action in self._actions if not action.option_strings)
+            message = _("{argument}: one argument too many; write {usage}").format(
+                argument=unknown, usage=f"{self.prog} {takes}"
+            )
         raise Problem(message.removeprefix("argument "))
 
 

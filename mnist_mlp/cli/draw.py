@@ -12,9 +12,10 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mnist_mlp.cli.arguments import Parser
+from mnist_mlp.cli.arguments import RUN, Parser
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
+from mnist_mlp.runs.console import showing
 
 if TYPE_CHECKING:
     from mnist_mlp.inference.preprocess import Digit
@@ -47,20 +48,20 @@ def serve(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C.
 
     Raises:
-        Problem: the port is not available, or there is no such run.
+        Problem: there are more than two runs, the port is not available, or there is no such run.
     """
+    if len(arguments.runs) > 2:
+        raise Problem(_("{run}: at most two runs are compared").format(run=arguments.runs[2]))
     with listen(arguments.port) as listening:
         number = listening.getsockname()[1]
-        # Before the networks are loaded: meanwhile a browser can connect, and waits for the response.
-        print(f"http://{HOST}:{number}/ " + _("(press Ctrl-C to stop)"), flush=True)
-        from werkzeug.serving import make_server
+        with showing(lambda: _("loading PyTorch …")):
+            from werkzeug.serving import make_server
 
-        from mnist_mlp.inference.draw_app import Application, QuietHandler
-        from mnist_mlp.inference.load import load
-        from mnist_mlp.inference.predict import probabilities
+            from mnist_mlp.inference.draw_app import Application, QuietHandler
+            from mnist_mlp.inference.load import load
+            from mnist_mlp.inference.predict import probabilities
 
-        runs = [arguments.run] if arguments.other is None else [arguments.run, arguments.other]
-        networks = [load(run, arguments.runs_dir) for run in runs]
+        networks = [load(run, arguments.runs_dir) for run in arguments.runs]
         first, last = networks[0], networks[-1]
         if (first.dataset, first.classes) != (last.dataset, last.classes):
             said = _("{run}: not trained on the same data as {other}; compare networks that were")
@@ -73,6 +74,7 @@ def serve(arguments: argparse.Namespace) -> None:
         server = make_server(
             HOST, number, application, threaded=True, request_handler=QuietHandler, fd=listening.fileno()
         )
+        print(f"http://{HOST}:{number}/ " + _("(press Ctrl-C to stop)"), flush=True)
         try:
             server.serve_forever()
         finally:
@@ -84,8 +86,7 @@ def main() -> None:
     parser = Parser.of(
         _("Draw a digit with the mouse in a browser, and see how one or two trained networks classify it.")
     )
-    parser.add_argument("run", metavar="RUN", help=_("folder of a run, its label, a checkpoint, or best"))
-    parser.add_argument("other", metavar="RUN2", nargs="?", help=_("another run, to compare"))
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=_("one or two: {runs}").format(runs=_(RUN)))
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
     parser.add_argument("--port", type=port, default=8028, help=_("of 127.0.0.1; 0 chooses a free one (8028)"))
     with suppress(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_mlp import files
-from mnist_mlp.cli.arguments import Parser, path
+from mnist_mlp.cli.arguments import RUN, Parser, path
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
 
@@ -25,9 +25,7 @@ def main() -> None:
     parser = Parser.of(
         _("Test a trained network again: loss, accuracy, confusion matrix, precision, recall and worst mistakes.")
     )
-    parser.add_argument(
-        "run", metavar="RUN", help=_("a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
-    )
+    parser.add_argument("run", metavar="RUN", help=_(RUN))
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
     parser.add_argument("--json", action="store_true", help=_("print JSON instead of a table"))
     parser.add_argument("--picture", type=path, help=_("PNG of the worst mistakes (mistakes.png in the run's folder)"))

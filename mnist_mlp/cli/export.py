@@ -6,7 +6,7 @@ mnist-mlp export best --format safetensors --out digits.safetensors
 
 import os
 
-from mnist_mlp.cli.arguments import Parser, one_of, path
+from mnist_mlp.cli.arguments import RUN, Parser, one_of, path
 from mnist_mlp.language import _, figure
 
 FORMATS = ("onnx", "torchscript", "safetensors")
@@ -20,9 +20,7 @@ def main() -> None:
             "same."
         )
     )
-    parser.add_argument(
-        "run", metavar="RUN", help=_("a run's folder, LABEL, LABEL/seedN, a checkpoint's file, or best")
-    )
+    parser.add_argument("run", metavar="RUN", help=_(RUN))
     formats = _("one of {names}").format(names=", ".join(FORMATS))
     parser.add_argument("--format", type=one_of(FORMATS), required=True, help=formats)
     parser.add_argument("--out", type=path, help=_("the file (LABEL-seedN.SUFFIX in the current folder)"))

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_mlp.cli.arguments import Parser
+from mnist_mlp.cli.arguments import RUN, Parser
 from mnist_mlp.errors import Problem
 from mnist_mlp.inference.predict import Prediction, digits_of, files_of, picture, printable, probabilities, table
 from mnist_mlp.language import _
@@ -85,7 +85,7 @@ def predict(arguments: argparse.Namespace) -> int:
 def main() -> None:
     """Parse the command line and classify the images."""
     parser = Parser.of(_("Classify the digits in photographs, drawings and arrays with a trained network."))
-    parser.add_argument("run", metavar="RUN", help=_("folder of a run, its label, a checkpoint, or best"))
+    parser.add_argument("run", metavar="RUN", help=_(RUN))
     parser.add_argument(
         "images",
         metavar="IMAGE",

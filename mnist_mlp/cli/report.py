@@ -8,6 +8,7 @@ The overrides with which the runs were trained follow after `--`, as in `-- epoc
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -23,6 +24,17 @@ from mnist_mlp.statistics import MARGIN
 def protocol(text: str) -> str:
     """Read a protocol, or both; version 0.1.0 called the disjoint one by the option that selects it, mnist."""
     return one_of((*PROTOCOLS, "both"))("disjoint" if text == "mnist" else text)
+
+
+def override(text: str) -> str:
+    """Read an override, for which a question may be mistaken.
+
+    Raises:
+        Problem: it is one.
+    """
+    if re.fullmatch(r"q\d+(,q\d+)*", text):
+        raise Problem(_("{text}: not an override; write --questions {text}").format(text=text))
+    return text
 
 
 def parser(description: str, seeds: int | None) -> Parser:
@@ -42,7 +54,8 @@ def parser(description: str, seeds: int | None) -> Parser:
     made.add_argument("--protocol", type=protocol, help=_("disjoint, notebook or both"))
     made.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
     made.add_argument("--out", type=path, help=_("folder of the report (report, in the folder of the runs)"))
-    made.add_argument("overrides", nargs="*", help=_("after --: overrides of train.py, the same for all runs"))
+    overrides = _("after --: overrides of train.py, the same for all runs")
+    made.add_argument("overrides", metavar="OVERRIDES", nargs="*", type=override, help=overrides)
     return made
 
 

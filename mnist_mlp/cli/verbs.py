@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from mnist_mlp.cli.arguments import clean_exit, in_its_language
-from mnist_mlp.config.valid import nearest
+from mnist_mlp.config.valid import closest, nearest
 from mnist_mlp.errors import needing
 from mnist_mlp.language import _
 
@@ -30,13 +30,11 @@ def main() -> None:
     elif first in VERBS:
         sys.argv = [f"{program} {first}", *arguments[1:]]
         run(first)
-    elif first == "train":
-        print(_("train: training has no verb; write mnist-mlp, or mnist-mlp KEY=VALUE"), file=sys.stderr)
-        sys.exit(2)
-    elif first and not first.startswith(("-", "+", "~")) and "=" not in first:
-        names = ", ".join(VERBS)
+    elif first and not first.startswith(("-", "+", "~")) and "=" not in first + "".join(arguments[1:2])[:1]:
         said = _("{word}: neither KEY=VALUE nor one of {verbs}{hint}")
-        print(said.format(word=first, verbs=names, hint=nearest(first, VERBS)), file=sys.stderr)
+        if closest(first, ("train", *VERBS)) == "train":
+            said = _("{word}: training has no verb; write mnist-mlp, or mnist-mlp KEY=VALUE")
+        print(said.format(word=first, verbs=", ".join(VERBS), hint=nearest(first, VERBS)), file=sys.stderr)
         sys.exit(2)
     else:
         from mnist_mlp.cli import train

@@ -1,6 +1,7 @@
 """Checks of overrides, each problem in one line. Free of torch."""
 
 import re
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -35,6 +36,16 @@ def problems_of_dashes(arguments: list[str]) -> list[str]:
             value = value or following or _("VALUE")
             found.append(_("{flag}: keys have no dashes; write {key}={value}").format(flag=flag, key=name, value=value))
     return found
+
+
+def problem_of_spaces(overrides: Sequence[str]) -> str | None:
+    """Point out spaces around an equals sign, as in batch = 25, of which the shell makes several overrides."""
+    for first, second, third in zip_longest(overrides, overrides[1:], overrides[2:], fillvalue=""):
+        if second[:1] == "=" or (first[-1:] == "=" and second and "=" not in second):
+            parts = [first, second, third] if second == "=" else [first, second]
+            said = _("{line}: no spaces around the equals sign; write {override}")
+            return said.format(line=" ".join(parts).rstrip(), override="".join(parts))
+    return None
 
 
 def problems_one_by_one(overrides: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The valid values of keys, and how values are written. Free of torch."""
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -202,10 +203,28 @@ def one_line(text: str) -> str:
     return words.replace(":; ", ": ").strip("; ")
 
 
+def closest(word: object, names: Iterable[object]) -> str | None:
+    """Return the name closest to a word, if one is close.
+
+    q01 is close to q1, and q01_width to q01; but q10 is not to q11, which is another number and no slip.
+    """
+
+    def unpadded(text: str) -> str:
+        return re.sub(r"(?<![\d.])0+(?=\d)", "", text)
+
+    def shape(text: str) -> str:
+        return re.sub(r"\d", "0", text)
+
+    word, known = str(word).lower(), [str(name) for name in names]
+    begun = [name for name in known if unpadded(name) == unpadded(word) or re.split(r"[_.-]", name)[0] == word]
+    others = [name for name in known if shape(name) != shape(word)]
+    return next(iter(begun or get_close_matches(word, others, n=1, cutoff=0.5)), None)
+
+
 def nearest(word: object, names: Iterable[object]) -> str:
     """Suggest the name closest to a word, if one is close."""
-    closest = get_close_matches(str(word).lower(), [str(name) for name in names], n=1, cutoff=0.5)
-    return _("; did you mean {name}?").format(name=closest[0]) if closest else ""
+    name = closest(word, names)
+    return _("; did you mean {name}?").format(name=name) if name else ""
 
 
 def problem_of(name: str, value: object, valid: Valid | None) -> str | None:

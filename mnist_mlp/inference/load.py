@@ -133,7 +133,7 @@ def _folder(run: str, given: Path, runs_dir: Path) -> Path:
             said = _("{run}: there is no such run in {folder}, which has runs of {labels}{hint}")
         else:
             said = _("{run}: there is no such run in {folder}, which has no runs{hint}")
-        hint = nearest(word, labels)
+        hint = nearest(word, [BEST, *labels] if labels else [])
         raise Problem(said.format(run=run, folder=runs_dir, labels=_some(labels), hint=hint))
     if len(variants) > 1:
         said = _("{run}: several configurations have this label: {names}")

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mnist_mlp.config.checks import problems
 from mnist_mlp.config.compose import check_names, compose, config_of_run, in_one_line, in_parallel, jobs, to_config
-from mnist_mlp.config.overrides import parse, problem_of_override, problems_one_by_one, with_options
+from mnist_mlp.config.overrides import parse, problem_of_override, problem_of_spaces, problems_one_by_one, with_options
 from mnist_mlp.config.schema import Config
 from mnist_mlp.errors import Problem, not_installed
 from mnist_mlp.language import _
@@ -45,6 +45,8 @@ def check(overrides: Sequence[str], network: dict[str, Any] | None = None) -> La
         overrides: of the command line.
         network: of the user's own, as `mnist_mlp.networks.described` describes it.
     """
+    if spaced := problem_of_spaces(overrides):
+        return Launch([spaced], [])
     wrong: list[str] = []
     sound: list[str] = []
     configs: list[Config] = []
