@@ -92,7 +92,7 @@ def _titles() -> tuple[str, ...]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    widths = map(max, (7, 9, 12, 10, 17, 10), map(len, _titles()))
+    widths = map(max, (7, 9, 12, 10, 17, 10), (len(title) + 1 for title in _titles()))
     return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
 
 
