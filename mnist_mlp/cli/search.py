@@ -8,6 +8,7 @@ The same command continues an interrupted search; if all trials are done, it onl
 """
 
 import multiprocessing
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 
 from mnist_mlp.cli.arguments import Parser, clean_exit, path, whole_number
@@ -52,15 +53,17 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
     study = Search(space, runs_dir)
     said = _("{space}: {done} of {total} trials in {folder}")
     print(said.format(space=space.name, done=len(study.done), total=total, folder=study.folder), flush=True)
+    spawning = multiprocessing.get_context("spawn")
+    begun = spawning.Semaphore(max(0, total - len(study.done)))
     others = [
-        multiprocessing.get_context("spawn").Process(target=work, args=(name, total, job, threads, runs_dir))
-        for job in range(1, jobs)
+        spawning.Process(target=work, args=(name, total, job, threads, runs_dir, begun)) for job in range(1, jobs)
     ]
     for process in others:
         process.start()
-    study.run(total, 0, threads)
+    study.run(total, 0, threads, begun)
     for process in others:
         process.join()
+    study.run(total, 0, threads)  # instead of those that another process has begun and not ended
     best = study.best
     overrides = " ".join(best.user_attrs["overrides"])
     said = _("best: trial {trial}, validation {accuracy}: {overrides}")
@@ -74,10 +77,10 @@ def search(name: str, trials: int | None, jobs: int, fresh: int, runs_dir: Path)
     print(f"{confirmed.conclusion()}\n{experiment}\n{page}")
 
 
-def work(name: str, trials: int, job: int, threads: int, runs_dir: Path) -> None:
+def work(name: str, trials: int, job: int, threads: int, runs_dir: Path, begun: Semaphore) -> None:
     """Run trials in another process."""
     start.prepare()
     from mnist_mlp.search.trials import Search
 
     with clean_exit(), composing():
-        Search(read(name), runs_dir).run(trials, job, threads)
+        Search(read(name), runs_dir).run(trials, job, threads, begun)

@@ -4,6 +4,7 @@ import math
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +78,20 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=8, n_warmup_steps=2),
         )
 
-    def run(self, trials: int, job: int, threads: int) -> None:
+    def run(self, trials: int, job: int, threads: int, begun: Semaphore | None = None) -> None:
         """Run trials until the study has a given number of them, including those of other processes.
 
         Args:
             trials: the number of completed, pruned or diverged trials.
             job: the number of this process, which is different in each process of the study.
             threads: of each run.
+            begun: counts down the trials that the processes have yet to begin, so that no trial begins in two.
         """
         seed = 1_000 * job + len(self.study.trials)
         samplers: dict[str, Any] = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
-        if len(self.done) >= trials:
-            return
         self.study.sampler = samplers[self.space.sampler](seed=seed)
-        self.study.optimize(
-            lambda trial: self.value(trial, threads),
-            callbacks=[optuna.study.MaxTrialsCallback(trials, states=COUNTED)],
-        )
+        while len(self.done) < trials and (begun is None or begun.acquire(block=False)):
+            self.study.optimize(lambda trial: self.value(trial, threads), n_trials=1)
 
     def value(self, trial: optuna.Trial, threads: int) -> float:
         """Train a trial with every seed and return its mean validation accuracy.
