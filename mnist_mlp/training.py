@@ -50,6 +50,7 @@ def train(
     show: bool = True,
     watchers: Sequence[Callback] = (),
     network: torch.nn.Module | None = None,
+    note: bool = True,
 ) -> float:
     """Train a configuration, or reuse its finished result, and return its last validation accuracy.
 
@@ -58,6 +59,7 @@ def train(
         show: also on the standard output.
         watchers: callbacks in addition to the configuration's.
         network: the instance that `config.network` describes, if it describes one. A copy of it is trained.
+        note: whether to say that the notebook's validation leaks, beside its figures.
 
     Returns:
         A fraction; NaN if the run diverged before its first epoch ended.
@@ -75,12 +77,12 @@ def train(
     with speaking(config.language), trusting(config):
         if config.trainer.get("fast_dev_run"):
             with TemporaryDirectory() as folder:
-                return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers, network))
-        return _accuracy(_train_or_reuse(config, show, watchers, network))
+                return _accuracy(_train_or_reuse(replace(config, runs_dir=folder), show, watchers, network, note))
+        return _accuracy(_train_or_reuse(config, show, watchers, network, note))
 
 
 def _train_or_reuse(
-    config: Config, show: bool, watchers: Sequence[Callback], network: torch.nn.Module | None
+    config: Config, show: bool, watchers: Sequence[Callback], network: torch.nn.Module | None, note: bool
 ) -> Result:
     run = Run(config)
     if ranks.is_follower(config.trainer.get("num_nodes", 1)):
@@ -115,7 +117,7 @@ def _train_or_reuse(
         if result.status == "limited":
             log.info(_("limited: {reason}").format(reason=explained(result.reason or "")))
         if result.epochs:
-            log.info(terminal.summary(result, notebook_run_of(config)))
+            log.info(terminal.summary(result, notebook_run_of(config), note))
         kept = not config.trainer.get("fast_dev_run")
         log.info(terminal.place(run.folder if kept else _("fast_dev_run keeps no record")))
     return result

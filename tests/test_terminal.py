@@ -167,13 +167,30 @@ def test_beside_the_notebooks_validation_a_note_tells_of_its_leak(data: str, not
     assert "58%" not in str(terminal.summary(result, None))
 
 
+def test_a_sweep_reuses_a_run_in_a_line_and_tells_of_the_leak_once(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ["trainer=cpu", "batch=10000", "logger=none", "callbacks=none"]  # which the notebook ran, too
+    assert command(*short, "seed=1") == 0
+    capsys.readouterr()
+    assert command("-m", *short, "seed=0,1,2") == 0
+    printed = capsys.readouterr().out
+    first, second, third = re.findall(r"^job \d.*", printed, re.MULTILINE)
+    assert first == "job 1/3"
+    assert re.fullmatch(r"job 2/3: already completed, \S+/runs/batch=10000-\w{8}/seed1", second)
+    assert re.fullmatch(r"job 3/3, about \d+ s left", third)
+    assert printed.count("58%") == 1
+    assert printed.count("\nseconds") == 2
+    assert printed.endswith("3 jobs: 2 completed, 1 reused\n")
+
+
 def test_reused_jobs_do_not_count_for_the_time_that_is_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with composing():
         configs = [compose_run([f"seed={seed}", f"runs_dir={tmp_path}"]) for seed in range(4)]
     jobs, now = sweep.Sweep(configs), [0.0]
-    jobs.trains[1] = False  # it has a result
+    jobs.work[1] = 0  # it has a result
     monkeypatch.setattr(sweep.time, "monotonic", lambda: now[0])
     for number, seconds in enumerate((60, 1, 120, 0), start=1):
         with jobs.job(number):
@@ -186,11 +203,19 @@ def test_reused_jobs_do_not_count_for_the_time_that_is_left(
     ]
 
 
+@pytest.mark.parametrize(("override", "times"), [("batch=1", 10.4), ("batch=10000", 1.0), ("experiment=q10", 2.8)])
+def test_the_time_that_is_left_follows_from_what_the_runs_compute(override: str, times: float, tmp_path: Path) -> None:
+    with composing():
+        baseline, other = (compose_run([text, f"runs_dir={tmp_path}"]) for text in ("seed=0", override))
+    measured = sweep.work(other) / sweep.work(baseline)  # of published runs: 11.5, 1.09 and 3.1 of the baseline's 1.1 s
+    assert times / 2 < measured < 2 * times
+
+
 def test_processes_that_a_run_has_started_show_nothing(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     showing: list[Any] = []
 
     def training_function(show: bool, library: bool) -> Callable[..., float]:
-        return lambda config, show: showing.append(show) or 0.0
+        return lambda config, show, network: showing.append(show) or 0.0
 
     monkeypatch.setattr(jobs, "training_function", training_function)
     monkeypatch.setenv(ranks.LEADER, str(os.getppid()))

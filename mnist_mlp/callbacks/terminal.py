@@ -190,8 +190,14 @@ def interruption(run: Run) -> str:
     return said.format(epoch=epochs, epochs=run.config.epochs)
 
 
-def summary(result: Result, notebook: NotebookRun | None) -> Text:
-    """Lay out a run's last figures, with the notebook's beside them where it ran the same."""
+def summary(result: Result, notebook: NotebookRun | None, note: bool = True) -> Text:
+    """Lay out a run's last figures, with the notebook's and a note on them where it ran the same.
+
+    Args:
+        result: of the run.
+        notebook: what the notebook ran, if it is the same.
+        note: whether to say that the notebook's validation leaks.
+    """
     last = result.epochs[-1]
     rows = [(_("train"), last.train_loss, last.train_accuracy)]
     if last.val_loss is not None and last.val_accuracy is not None:
@@ -216,9 +222,9 @@ def summary(result: Result, notebook: NotebookRun | None) -> Text:
     lines.append([_("seconds"), figure(seconds, ".1f"), figure(notebook.seconds, ".1f")])
     both = result.config["data"]["protocol"] == "notebook"
     leaking = _("both validations") if both else _("notebook's validation")
-    note = _("{validation}: 58% of the images are also trained on in each epoch").format(validation=leaking)
+    said = _("{validation}: 58% of the images are also trained on in each epoch").format(validation=leaking)
     header = ["", _("loss"), _("notebook"), _("accuracy"), _("notebook")]
-    return _table(header, lines, f"{note}\n(docs/protocols.md)")
+    return _table(header, lines, f"{said}\n(docs/protocols.md)" if note else "")
 
 
 def _table(header: list[str], lines: list[list[str]], note: str = "") -> Text:

@@ -87,8 +87,10 @@ def run(
     with speaking(config.language):
         try:
             train = training_function(show, library)
-            with sweep.job(hydra_config.job.num + 1) if sweep and show else nullcontext():
-                return train(config, show, network=instance)
+            if not (sweep and show) or sweep.reuses(number := hydra_config.job.num + 1):
+                return train(config, show and not sweep, network=instance)
+            with sweep.job(number):
+                return train(config, show, network=instance, note=not sweep.compared(number))
         except Problem as problem:
             print(problem, file=sys.stderr)
             if not sweeps or config.fail_fast:

@@ -1,12 +1,17 @@
 """A sweep: its jobs, how far they are, and what has become of each. Free of torch."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import Literal
 
 from mnist_mlp.config.schema import Config
+from mnist_mlp.config.valid import TRAINING
+from mnist_mlp.images import DIGITS, PIXELS
+from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.language import N_, _, figure, ngettext
 from mnist_mlp.runs.console import console, left, rendered, say, shortened, showing
 from mnist_mlp.runs.folder import Run
@@ -47,6 +52,17 @@ def counted(outcome: Outcome, number: int) -> str:
     return said[outcome].format(number=number)
 
 
+OVERHEAD = 10
+"""Images whose computation takes as long as the rest of an optimizer step: of published runs of batch 1 and 100."""
+
+
+def work(config: Config) -> float:
+    """Estimate how much a run computes: multiplications, of its images and in the place of its steps' overhead."""
+    steps = config.data.steps_per_epoch or math.ceil(TRAINING / config.data.batch)
+    sizes = [PIXELS, *config.model.hidden_sizes, DIGITS]
+    return config.epochs * steps * (config.data.batch + OVERHEAD) * sum(a * b for a, b in pairwise(sizes))
+
+
 class Sweep:
     """The runs of a sweep, and what was known of them when it began.
 
@@ -57,10 +73,11 @@ class Sweep:
     def __init__(self, configs: list[Config]) -> None:
         self.configs = configs
         runs = [Run(config) for config in configs]
-        self.before, self.trains = [run.result() for run in runs], [run.answer() is None for run in runs]
+        self.before = [run.result() for run in runs]
+        self.work = [0 if run.answer() else work(run.config) for run in runs]  # what is yet to be trained
         self.began = time.time()
         self.interrupted = False
-        self.seconds: list[float] = []
+        self.seconds = self.worked = 0.0
 
     def outcome(self, config: Config, before: Result | None) -> Outcome:
         """Say what has become of a job; one that began and left no result was interrupted with the sweep, or failed."""
@@ -112,13 +129,34 @@ class Sweep:
         """Say which job comes next where one runs after another, and about how long it and the rest take."""
         from rich.text import Text
 
-        rest = left(sum(self.seconds) / max(1, len(self.seconds)) * sum(self.trains[number - 1 :]))
-        job = (_("job {number}/{total}").format(number=number, total=len(self.configs)), "bold")
-        say(Text.assemble(job, (rest, "dim"), f": {name}" if name else ""))
+        rest = left(self.seconds / self.worked * sum(self.work[number - 1 :]) if self.worked else 0)
+        say(Text.assemble((self._job(number), "bold"), (rest, "dim"), f": {name}" if name else ""))
         began = time.monotonic()
         yield
-        if self.trains[number - 1]:
-            self.seconds.append(time.monotonic() - began)
+        if self.work[number - 1]:
+            self.seconds += time.monotonic() - began
+            self.worked += self.work[number - 1]
+
+    def reuses(self, number: int) -> bool:
+        """Say in a line that a job is finished already, and return whether it is."""
+        run = Run(self.configs[number - 1])
+        if (result := run.answer()) is None:
+            return False
+        said = _("{job}: already {status}, {folder}")
+        if result.author and result.author != run.config.author:
+            said = _("{job}: already {status} by {author}, {folder}")
+        job, status = self._job(number), _(result.status)
+        say(said.format(job=job, status=status, author=result.author, folder=run.folder))
+        return True
+
+    def compared(self, number: int) -> bool:
+        """Whether a job before this one has shown the notebook's figures of the same protocol."""
+        protocol = self.configs[number - 1].data.protocol
+        before = zip(self.configs[: number - 1], self.work, strict=False)
+        return any(trained and each.data.protocol == protocol and notebook_run_of(each) for each, trained in before)
+
+    def _job(self, number: int) -> str:
+        return _("job {number}/{total}").format(number=number, total=len(self.configs))
 
     @contextmanager
     def display(self) -> Iterator[None]:
@@ -136,8 +174,8 @@ class Sweep:
                     for run, outcome, before in zip(runs, outcomes, self.before, strict=True)
                 ]
                 running = sum(run.began() >= self.began and not ends for run, ends in zip(runs, done, strict=True))
-                trained = sum(ends and trains for ends, trains in zip(done, self.trains, strict=True))
-                rest = left((time.time() - self.began) * (sum(self.trains) / trained - 1) if trained else 0)
+                worked = sum(work for ends, work in zip(done, self.work, strict=True) if ends)
+                rest = left((time.time() - self.began) * (sum(self.work) / worked - 1) if worked else 0)
                 now = _("{number} running").format(number=running)
                 bar.update(bar.task_ids[0], completed=sum(done), description=now + rest)
             return bar
