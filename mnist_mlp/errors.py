@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from mnist_mlp.language import N_, _
 
@@ -28,9 +29,20 @@ def reason_of(error: Exception) -> str:
     return _(getattr(error, "strerror", None) or str(error))
 
 
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""The repository, if the package is not installed as a wheel."""
+
+
+def installing(extra: str) -> str:
+    """Return the command that installs an extra of this package, in a checkout with -e, as its README does."""
+    if not (CHECKOUT / "pyproject.toml").exists():
+        return f"pip install 'mnist-mlp[{extra}]'"
+    return f"pip install -e '{'.' if Path.cwd() == CHECKOUT else CHECKOUT}[{extra}]'"
+
+
 def not_installed(what: str, extra: str) -> str:
     """Say which extra of this package something needs."""
-    return _("{what} is not installed: pip install 'mnist-mlp[{extra}]'").format(what=what, extra=extra)
+    return _("{what} is not installed: {command}").format(what=what, command=installing(extra))
 
 
 @contextmanager

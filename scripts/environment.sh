@@ -27,6 +27,7 @@ prepare() {
             fail "cannot create $venv; on Debian and Ubuntu, try 'apt install python3-venv'"
     fi
     echo "Installing mnist_mlp$extras in $venv (some minutes the first time) ..." >&2
+    echo "pip downloads PyTorch and what it needs, and prints nothing until it has installed them." >&2
     "$python" -m pip install --quiet --disable-pip-version-check "$@" --editable "$root$extras" ||
         fail "The installation failed (see above). It needs a network connection and about 6 GB of disk; check them and try again."
     cp "$root/pyproject.toml" "$installed"

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Done
 
+from mnist_mlp.errors import installing
+
 Script = Callable[..., Done]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -193,4 +195,4 @@ def test_a_missing_extra_is_told_in_one_line(script: Script, monkeypatch: pytest
         monkeypatch.setitem(sys.modules, name, None)
     done = script("draw.py", "best", "--port", 0)
     assert done.returncode == 2
-    assert done.stderr == "werkzeug is not installed: pip install 'mnist-mlp[draw]'\n"
+    assert done.stderr == f"werkzeug is not installed: {installing('draw')}\n"

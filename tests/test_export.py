@@ -21,6 +21,7 @@ import torch
 from conftest import ROOT, SHORT
 from safetensors import safe_open
 
+from mnist_mlp import errors
 from mnist_mlp.cli.export import FORMATS
 from mnist_mlp.cli.train import main
 from mnist_mlp.errors import Problem
@@ -216,6 +217,13 @@ def test_a_file_is_replaced_only_if_asked_for(
     assert os.listdir() == ["mine.pt"]
 
 
+def test_an_extra_is_installed_as_the_package_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(errors.CHECKOUT)
+    assert errors.installing("export") == "pip install -e '.[export]'"
+    monkeypatch.setattr(errors, "CHECKOUT", tmp_path)  # without a pyproject.toml, as where a wheel is installed
+    assert errors.installing("export") == "pip install 'mnist-mlp[export]'"
+
+
 def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     monkeypatch.setattr(export, "find_spec", lambda name: None if name in packages else name)
 
@@ -223,9 +231,9 @@ def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
 @pytest.mark.parametrize(
     ("format", "missing", "line"),
     [
-        ("onnx", ["onnxscript"], "onnxscript is not installed: pip install 'mnist-mlp[export]'"),
-        ("onnx", ["onnx", "onnxscript"], "onnx and onnxscript are not installed: pip install 'mnist-mlp[export]'"),
-        ("safetensors", ["safetensors"], "safetensors is not installed: pip install 'mnist-mlp[export]'"),
+        ("onnx", ["onnxscript"], "onnxscript is not installed"),
+        ("onnx", ["onnx", "onnxscript"], "onnx and onnxscript are not installed"),
+        ("safetensors", ["safetensors"], "safetensors is not installed"),
     ],
 )
 def test_a_missing_extra_is_named(
@@ -239,7 +247,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     without(monkeypatch, *missing)
     assert command_line(run, "--format", format) == 2
-    assert capsys.readouterr() == ("", f"{line}\n")
+    assert capsys.readouterr() == ("", f"{line}: pip install -e '{ROOT}[export]'\n")
     assert os.listdir() == []
 
 
@@ -248,7 +256,10 @@ def test_without_onnxruntime_the_file_is_written_and_not_compared(
 ) -> None:
     without(monkeypatch, "onnxruntime")
     assert command_line(run, "--format", "onnx", "--out", "a.onnx") == 0
-    assert capsys.readouterr().out == "not compared with the network: onnxruntime is not installed\na.onnx\n"
+    assert (
+        capsys.readouterr().out
+        == "not compared with the network: onnxruntime is not installed: pip install onnxruntime\na.onnx\n"
+    )
     onnx.checker.check_model("a.onnx")
 
 

@@ -17,6 +17,7 @@ from conftest import SHORT
 from test_tensorboard import AT_EPOCH_ENDS, AT_THE_END, COLUMNS, OVER_EPOCHS, OVER_STEPS
 from test_training import results
 
+from mnist_mlp.errors import installing
 from mnist_mlp.tracking import loggers
 from mnist_mlp.tracking.curves import Curves
 
@@ -269,7 +270,7 @@ def test_a_package_that_is_not_installed_is_one_line_that_names_the_extra_and_st
     assert command(*SHORT, f"logger={logger}") == 2
     name = "wandb" if "wandb" in logger else "mlflow"
     output = capsys.readouterr()
-    assert output.err == f"logger={name} is not installed: pip install 'mnist-mlp[{name}]'\n"
+    assert output.err == f"logger={name} is not installed: {installing(name)}\n"
     assert output.out == ""
     assert not (tmp_path / "runs").exists()
 
@@ -279,4 +280,4 @@ def test_a_sweep_with_a_logger_that_is_not_installed_says_so_once(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert command("-m", *SHORT, "seed=0,1", "logger=csv,wandb") == 2
-    assert capsys.readouterr().err == "logger=wandb is not installed: pip install 'mnist-mlp[wandb]'\n"
+    assert capsys.readouterr().err == f"logger=wandb is not installed: {installing('wandb')}\n"

@@ -16,6 +16,7 @@ from test_training import assert_same_runs, results
 
 from mnist_mlp.config.compose import compose, composing
 from mnist_mlp.config.targets import allowing, instantiate
+from mnist_mlp.errors import installing
 
 QUESTION = ["question=q02", "seed=0,1", "data.steps_per_epoch=2", "epochs=40", "trainer=cpu"]
 
@@ -91,4 +92,4 @@ def test_a_launcher_that_is_not_installed_is_one_line_and_status_2(launcher: str
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     process = subprocess.run(run, env=environment, capture_output=True, encoding="utf-8")
     assert process.returncode == 2
-    assert process.stderr == f"hydra/launcher={launcher} is not installed: pip install 'mnist-mlp[{extra}]'\n"
+    assert process.stderr == f"hydra/launcher={launcher} is not installed: {installing(extra)}\n"

@@ -34,7 +34,11 @@ def main() -> None:
     written = export.export(network, arguments.format, arguments.out, arguments.overwrite)
     if written.difference is None:
         package = export.FORMATS[arguments.format].verified_by
-        print(_("not compared with the network: {package} is not installed").format(package=package))
+        print(
+            _("not compared with the network: {package} is not installed: pip install {package}").format(
+                package=package
+            )
+        )
     else:
         said = _("largest difference from the network's logits on the test images: {difference}")
         print(said.format(difference=figure(written.difference, ".1e")))

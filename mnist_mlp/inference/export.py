@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mnist_mlp import files
-from mnist_mlp.errors import Problem
+from mnist_mlp.errors import Problem, installing
 from mnist_mlp.images import DIGITS, PIXELS, SIDE
 from mnist_mlp.inference.evaluation import data_module
 from mnist_mlp.inference.load import Trained
@@ -82,11 +82,9 @@ def export(trained: Trained, format: str, out: Path | None = None, overwrite: bo
     missing = [package for package in packages if not find_spec(package)]
     if missing:
         said = ngettext(
-            "{packages} is not installed: pip install 'mnist-mlp[export]'",
-            "{packages} are not installed: pip install 'mnist-mlp[export]'",
-            len(missing),
+            "{packages} is not installed: {command}", "{packages} are not installed: {command}", len(missing)
         )
-        raise Problem(said.format(packages=_(" and ").join(missing)))
+        raise Problem(said.format(packages=_(" and ").join(missing), command=installing("export")))
     result = trained.result
     stem = f"{result.label}-seed{result.seed}" if result else trained.checkpoint.stem
     path = out or Path(f"{stem}{suffix}")
@@ -143,16 +141,18 @@ def _to_onnx(network: Network, texts: dict[str, str]) -> bytes:
     import onnx
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torch 2.9 warns of the operators of torchvision
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(2, PIXELS),),  # two, because the exporter makes a constant of a dimension of 1
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_shapes={"images": {0: "batch"}},
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)  # torch 2.13 of itself
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2, PIXELS),),  # two, because the exporter makes a constant of a dimension of 1
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes={"images": {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     model = program.model_proto
     for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
