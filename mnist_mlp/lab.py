@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mnist_mlp.config.identity import what_counts
 from mnist_mlp.config.schema import Config
@@ -96,3 +96,9 @@ def notebook_run_of(config: Config) -> NotebookRun | None:
         ):
             return run
     return None
+
+
+if not TYPE_CHECKING:  # mypy would take every name for one of this module
+
+    def __getattr__(name: str) -> NoReturn:  # of who has typed `from mnist_mlp import lab`
+        raise AttributeError(f"{__name__} has no {name}; to train, type `import mnist_mlp as lab`")

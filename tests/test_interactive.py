@@ -391,3 +391,10 @@ def test_the_pages_code_runs() -> None:
     for block in BLOCKS:
         exec(dedent(block), names)
     assert names["labels"].shape == (10,)
+
+
+def test_who_imports_the_module_lab_is_told_what_to_type() -> None:
+    from mnist_mlp import lab as module
+
+    with pytest.raises(AttributeError, match=r"mnist_mlp\.lab has no train; to train, type `import mnist_mlp as lab`"):
+        _ = module.train
