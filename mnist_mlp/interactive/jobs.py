@@ -117,12 +117,12 @@ def train_missing(configs: list[Config], names: list[str]) -> Sweep:
     """
     sweep = Sweep(configs)
     for number, (config, name) in enumerate(zip(configs, names, strict=True), start=1):
-        if not sweep.trains[number - 1]:
+        if not sweep.work[number - 1]:
             continue
         try:
             train = training_function()
             with sweep.job(number, _("{label}, seed {seed}").format(label=name, seed=config.seed)):
-                train(config)
+                train(config, note=not sweep.compared(number))
         except Problem as problem:
             print(problem, file=sys.stderr)
         except Exception as error:
