@@ -42,7 +42,7 @@ Command = Callable[..., int]
         (["batch", "=25"], "batch =25: no spaces around the equals sign; write batch=25\n"),
         (["epochs=1", "batch=", "25"], "batch= 25: no spaces around the equals sign; write batch=25\n"),
         (["question=q1"], "did you mean q01?"),
-        (["question=q11"], "question is one of q01, q02, q03, q04, q05, q06, q07, q08, q09, q10\n"),
+        (["question=q11"], "q10, q10_why\n"),
         (["data=[mnist,notebook]"], "data=[mnist,notebook]: data is one of emnist_digits, fashion"),
         (["logger=null"], "logger=null: logger is one of csv, mlflow, none, tensorboard, wandb"),
         (["callbacks.curves=3"], "callbacks.curves=3: callbacks.curves is a group of keys"),
