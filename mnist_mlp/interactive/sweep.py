@@ -1,7 +1,7 @@
 """A sweep that was trained, from Python: its runs as a table, compared and drawn."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -140,23 +140,15 @@ class Sweep:
     def _check_images(self, of: str, reference: str) -> None:
         if not of.startswith(("val_", "test_")):
             return
-        said = _("{column}: on different data sets, {images}; compare sweeps of one data set")
-        self._check_same(_data_set, said, of, reference)
-        if of.startswith("val_"):
-            said = _(
-                "{column}: on different validation images, {images}; compare {other}, or sweeps with the same split"
-            )
-            self._check_same(_split, said, of, reference)
-
-    def _check_same(self, images: Callable[[DataConfig], str], said: str, of: str, reference: str) -> None:
         seeds: dict[int, dict[str, str]] = {}
         for run in self.runs:
-            seeds.setdefault(run.seed, {})[self.names[run.id]] = images(run.config.data)
+            seeds.setdefault(run.seed, {})[self.names[run.id]] = _data_set(run.config.data)
         for on in seeds.values():
             if reference in on and len(set(on.values())) > 1:
                 groups = {each: ", ".join(name for name in on if on[name] == each) for each in on.values()}
                 listed = ", ".join(f"{each} ({names})" for each, names in groups.items())
-                raise Problem(said.format(column=of, images=listed, other=of.replace("val_", "test_")))
+                said = _("{column}: on different data sets, {images}; compare sweeps of one data set")
+                raise Problem(said.format(column=of, images=listed))
 
     def plot(self, of: str = "test_accuracy", x: str = "configuration") -> "Figure":
         """Draw a figure of the runs: means with 95% t-intervals, and each run as a small point.
@@ -187,11 +179,6 @@ class Sweep:
 
 def _data_set(data: DataConfig) -> str:
     return f"data={data.dataset}" + (f" data.content={data.content}" if data.content else "")
-
-
-def _split(data: DataConfig) -> str:
-    seed = data.seed if data.split_seed is None else data.split_seed
-    return f"data.protocol={data.protocol} data.split_seed={seed}"
 
 
 def distinguishing(labels: Mapping[str, str]) -> dict[str, str]:
