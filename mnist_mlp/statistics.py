@@ -219,9 +219,12 @@ class Comparison:
     def needed(self, level: float, margin: float) -> int | None:
         """Return the replicates with which a verdict is reached with a probability of 80%, if the estimates are true.
 
-        None if that cannot be said, or there are more than `MOST`.
+        None if that cannot be said, or there are more than `MOST`. By signs, as many as decide if all are the same.
         """
-        if isinstance(self.by, Ranked) or self.n < FEWEST:
+        if isinstance(self.by, Ranked):
+            signs = {math.copysign(1, value) for value in self.by.values}
+            return math.ceil(math.log2(2 / level)) if len(signs) == 1 else None  # as many of one sign decide
+        if self.n < FEWEST:
             return None
         size, deviation = abs(self.difference), self.by.deviation
         return _fewest(self.n, lambda n: _decides(n, size, deviation, level, margin))

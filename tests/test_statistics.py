@@ -114,7 +114,9 @@ def test_runs_that_fail_by_chance_are_told_by_their_median() -> None:
     assert isinstance(comparison.by, Ranked)
     assert failed(list(variant.values())) == 20
     assert comparison.difference == pytest.approx(-0.876, abs=1e-3)
-    assert compare(by_seed([0.1, 0.11, 0.12]), by_seed([0.9, 0.91, 0.93]), normal=False).p == 0.25
+    few = compare(by_seed([0.1, 0.11, 0.12]), by_seed([0.9, 0.91, 0.93]), normal=False)
+    assert (few.p, few.needed(0.05, 0.002)) == (0.25, 6)
+    assert compare(by_seed([0.1, 0.97, 0.12]), by_seed([0.9, 0.91, 0.93]), normal=False).needed(0.05, 0.002) is None
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:

@@ -656,7 +656,7 @@ len(validation), len(training)
 # And with `protocol="disjoint"`? (`numpy.isin` is of use.) Which of the three lines is to blame, and how would you
 # mend it? Which of the original's figures can you still trust, and which of its ten answers would you take back?
 #
-# The test accuracies differ too, says the verdict, with three seeds. What does it say with ten, and why?
+# And the test accuracies: what does the verdict say of them with three seeds, what with ten, and why?
 #
 # **Your answer:** …
 #

@@ -673,7 +673,7 @@ len(validation), len(training)
 # la culpa, y cómo la arreglarías? ¿De qué cifras del original te puedes fiar todavía, y cuáles de sus diez respuestas
 # retirarías?
 #
-# Según el veredicto, con tres semillas también difieren las exactitudes en test. ¿Qué dice con diez, y por qué?
+# ¿Y las exactitudes en test? ¿Qué dice de ellas el veredicto con tres semillas, qué con diez, y por qué?
 #
 # **Tu respuesta:** …
 #
