@@ -97,10 +97,10 @@ def test_replicates_are_added_until_every_interval_is_as_narrow_as_asked(
     assert (wide.returncode, wide.stderr) == (0, "")
     assert len(list(tmp_path.glob("runs/*/seed*"))) == 6
     monkeypatch.setattr("mnist_mlp.cli.reproduce.MOST", 5)
-    narrow = script("reproduce.py", *asked, "--precision", "0.001", *learned)
+    narrow = script("reproduce.py", *asked, "--precision", "0.1", *learned)
     assert narrow.returncode == 0
     assert len(list(tmp_path.glob("runs/*/seed*"))) == 10
-    said = r"q05 .*\(disjoint\): its interval is wider than 0\.001 points; \d+ seeds would do\n"
+    said = r"q05 .*\(disjoint\): its interval is wider than 0\.1 points; \d+ seeds would do\n"
     assert re.fullmatch(said, narrow.stderr)
 
 

@@ -192,7 +192,9 @@ def test_a_run_that_ended_but_for_its_record_is_only_tested(overrides: list[str]
 
 
 def test_the_record_of_a_run_that_tests_its_best_weights_has_all_epochs(tmp_path: Path) -> None:
-    config = configuration([*QUICK, "test=best", "lr=0.3", "optimizer=momentum", "epochs=8", "seed=1"], tmp_path)
+    config = configuration(
+        [*QUICK, "test=best", "lr=0.3", "optimizer=momentum", "epochs=8", "data.split_seed=0", "seed=1"], tmp_path
+    )
     run(config)
     result = Run(config).result()
     assert result is not None
@@ -202,7 +204,7 @@ def test_the_record_of_a_run_that_tests_its_best_weights_has_all_epochs(tmp_path
 
 
 def test_the_best_checkpoint_stays_the_best_in_a_folder_that_was_moved(tmp_path: Path) -> None:
-    overrides = [*QUICK, "test=best", "lr=0.3", "optimizer=momentum", "seed=1"]
+    overrides = [*QUICK, "test=best", "lr=0.3", "optimizer=momentum", "data.split_seed=0", "seed=1"]
     run(configuration([*overrides, "epochs=8"], tmp_path / "undisturbed"))
     count = run(configuration([*overrides, "epochs=8"], tmp_path / "counted"))
     for part in (0.5, 0.7, 0.9):

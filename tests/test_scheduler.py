@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_training import assert_same_runs, results
 
 from mnist_mlp import scheduler
+from mnist_mlp.config.schema import Config
 from mnist_mlp.scheduler import Progress, Scheduler
 
 Command = Callable[..., int]
@@ -184,8 +185,8 @@ def ended_after_two_epochs(command: Command, *line: str) -> None:
             if getattr(pl_module, "current_epoch", 0) == 2:
                 raise KeyboardInterrupt
 
-    def interrupted(config: object, show: bool = True) -> float:
-        return training.train(config, show, watchers=[Interrupt()])  # type: ignore[arg-type]
+    def interrupted(config: Config, show: bool = True, network: torch.nn.Module | None = None) -> float:
+        return training.train(config, show, watchers=[Interrupt()], network=network)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "training_function", lambda show, library: interrupted)
