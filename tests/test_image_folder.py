@@ -415,6 +415,7 @@ def test_a_checkpoint_that_was_copied_away_knows_its_data(
 ) -> None:
     copy = tmp_path / "copy.ckpt"
     shutil.copy(trained / "checkpoints" / "last.ckpt", copy)
+    monkeypatch.chdir(tmp_path)  # where the picture of mistakes is written
     capsys.readouterr()
     assert verb(monkeypatch, "evaluate", trained, "--json") == verb(monkeypatch, "evaluate", copy, "--json") == 0
     own, other = capsys.readouterr().out.split("}\n{")
