@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT, SHORT
+from conftest import ROOT, SHORT, status_of
 from PIL import Image
 
 from mnist_mlp.classifier import MNISTClassifier
@@ -146,14 +146,6 @@ def test_every_training_command_runs(command: Callable[..., int], line: str) -> 
     short = [] if asks else [override for override in [*SHORT, *one_seed] if override.split("=")[0] not in line]
     line = re.sub(r"epochs=\d+", "epochs=2", line.replace("range(10)", "range(1)").replace("12,13,14", "12"))
     assert command(*shlex.split(line)[2:], *short) == 0
-
-
-def status_of(main: Callable[[], None]) -> int:
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

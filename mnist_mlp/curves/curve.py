@@ -7,14 +7,13 @@ from itertools import product
 import pandas as pd
 
 from mnist_mlp.config.compose import compose_run, composing
-from mnist_mlp.config.overrides import parse
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import TRAINING
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import N_, _
 from mnist_mlp.report.study import with_seed
 from mnist_mlp.runs.folder import Run
-from mnist_mlp.runs.launch import check, problems_of_debugging, problems_of_devices
+from mnist_mlp.runs.launch import check_shared, problems_of_debugging, problems_of_devices
 
 OWN = ("question", "experiment", "seed", "data.seed", "runs_dir", "overwrite", "test")
 """The keys that every curve itself sets, or that would change what it measures."""
@@ -147,12 +146,7 @@ def jobs(curve: Curve, seeds: Iterable[int], runs_dir: str, overrides: Sequence[
             said = _("{override}: the curve, --seeds or another option sets this; leave it out")
             raise Problem(said.format(override=text))
     with composing():
-        for text in overrides:
-            override = parse(text)[0]
-            if override and override.is_sweep_override():
-                raise Problem(_("{override}: give a single value, which all runs share").format(override=text))
-        if problems := check(overrides).problems:
-            raise Problem("\n".join(problems))
+        check_shared(overrides)
         configs = {place: _composed([*overrides, *point], runs_dir) for place, point in curve.points.items()}
     return [(place, with_seed(config, seed)) for place, config in configs.items() for seed in seeds]
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mnist_mlp.config.compose import CONF, compose_run, composing, jobs, reference
 from mnist_mlp.config.identity import differences, identity, label
-from mnist_mlp.config.overrides import parse
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
 from mnist_mlp.report import times
 from mnist_mlp.runs.folder import Run
-from mnist_mlp.runs.launch import check
+from mnist_mlp.runs.launch import check_shared
 from mnist_mlp.runs.record import RECORD, Epoch, Result, read
 from mnist_mlp.statistics import MARGIN, Comparison, Judgement, Ranked, Summary, compare, failed, judge, summarize
 
@@ -292,12 +291,7 @@ def gather(
             raise Problem(_("{override}: set by the questions, --seeds and the other options").format(override=text))
     baseline = ["experiment=baseline", "seed=0", *overrides]
     with composing():
-        for text in overrides:
-            override = parse(text)[0]
-            if override and override.is_sweep_override():
-                raise Problem(_("{override}: give a single value, which all runs share").format(override=text))
-        if problems := check(overrides).problems:
-            raise Problem("\n".join(problems))
+        check_shared(overrides)
         wanted = [(name, name, False) for name in questions or QUESTIONS]
         wanted += [(name, f"{name}_why", True) for name in questions or QUESTIONS if name in WHY]
         asked = [

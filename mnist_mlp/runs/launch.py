@@ -84,6 +84,20 @@ def check(overrides: Sequence[str], network: dict[str, Any] | None = None) -> La
     return Launch(wrong, configs, sweeps, parallel)
 
 
+def check_shared(overrides: Sequence[str]) -> None:
+    """Check overrides that all runs of a study or a curve share.
+
+    Raises:
+        Problem: one has several values, or is wrong.
+    """
+    for text in overrides:
+        override = parse(text)[0]
+        if override and override.is_sweep_override():
+            raise Problem(_("{override}: give a single value, which all runs share").format(override=text))
+    if problems := check(overrides).problems:
+        raise Problem("\n".join(problems))
+
+
 def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> list[str]:
     """Check that the folders of the runs and of Hydra are writable."""
     name = "hydra.sweep.dir" if sweeps else "hydra.run.dir"
