@@ -135,8 +135,8 @@ class Ranked:
 
     @property
     def difference(self) -> float:
-        """The median."""
-        return float(np.median(self.values))
+        """The median; NaN if there are no values."""
+        return float(np.median(self.values)) if self.values else math.nan
 
     @property
     def mirrored(self) -> "Ranked":
