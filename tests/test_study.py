@@ -168,6 +168,18 @@ def test_explaining_variants_are_found_where_they_have_runs_and_apart_from_those
     assert find(None, None, None).questions == ("q06",)
 
 
+def test_a_configuration_that_another_question_explains_with_has_all_its_seeds_there(
+    find: Callable[..., Study],
+) -> None:
+    """Question 3 explains with two layers of 350, which question 1 asks for: seeds that lack a run are still to do."""
+    wide = next(each for each in find(["q01"]).of("q01", "disjoint") if each.config.model.hidden_sizes == [350, 350])
+    record(wide, 0, 0.98)
+    study = find(["q01", "q03"])
+    (explaining,) = study.of("q03", "disjoint", explains=True)
+    assert explaining.id == wide.id
+    assert [each.missing for each in study.variants if each.id == wide.id] == [[1, 2, 3, 4]] * 2
+
+
 def test_a_variant_is_compared_with_the_baseline_of_its_own_protocol(find: Callable[..., Study]) -> None:
     both = ["disjoint", "notebook"]
     record_all(find(protocols=both), shift=0.01)

@@ -328,8 +328,11 @@ def gather(
             found = sorted({seed for each in own if each.changes and not each.explains for seed in each.results})
             baselines[protocol] = baselines[protocol].with_seeds(found)
             selected = [each if each not in own or each.explains else each.with_seeds(found) for each in selected]
-    if not why:
-        selected = [each.with_seeds(sorted(each.results)) if each.explains else each for each in selected]
+    if not why:  # of a configuration that another question asks for, the seeds are those asked for
+        of_asked = {each.id: each.seeds for each in selected if not each.explains}
+        selected = [
+            each.with_seeds(of_asked.get(each.id, sorted(each.results))) if each.explains else each for each in selected
+        ]
     selected.sort(key=lambda each: (questions.index(each.question), protocols.index(each.protocol)))
     kept = {name: baselines[name] for name in protocols}
     others, timed = on_other_data(runs_dir), tuple(times.rows(runs_dir))
