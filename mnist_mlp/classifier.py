@@ -97,6 +97,8 @@ class MNISTClassifier(lightning.LightningModule):
         """Of each epoch so far, as fractions."""
         self.right: Bool[Tensor, " images"] | None = None
         """Which test images were classified correctly, in their order; None if not all of them were used."""
+        self.temperature: float | None = None
+        """What to divide the logits by for calibrated probabilities, if it is known."""
         self.data_set: dict[str, Any] = {}
         """`dataset`, `dir` and `content` of the run's data and the names of its `classes`, for checkpoints."""
 

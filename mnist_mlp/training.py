@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from mnist_mlp import files, networks
+from mnist_mlp.calibration import temperature
 from mnist_mlp.callbacks import foreign, terminal
 from mnist_mlp.callbacks.averaging import Average
 from mnist_mlp.callbacks.history import Diverged, History, Stopped
@@ -278,10 +279,22 @@ def _fit_and_test(
             # The saved weights are tested. Lightning's own loading would also restore their older record of epochs.
             model.load_state_dict(checkpoint.read(run.checkpoints / f"{tested}.ckpt")["state_dict"])
         trainer.test(model, data, verbose=False)
+        model.temperature = _temperature(trainer, model, data)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from stop
     tests = model.metrics.get("test")
     return dict(tests._asdict()) if tests else None
+
+
+@torch.no_grad()
+def _temperature(trainer: lightning.Trainer, model: MNISTClassifier, data: MNISTDataModule) -> float | None:
+    """Find the temperature of the tested weights on the validation images; None if their logits are not finite."""
+    model.eval()
+    precision = trainer.precision_plugin
+    with precision.forward_context():
+        batches = [(model(precision.convert_input(each.images)), each.labels) for each in data.val_dataloader()]
+    logits, labels = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+    return temperature(logits, labels) if logits.isfinite().all() else None
 
 
 def _trainer(config: Config, run: Run, chosen: list[Logger], callbacks: list[Callback]) -> lightning.Trainer:

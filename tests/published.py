@@ -1,4 +1,4 @@
-"""The published study, read from the published files alone: results.csv, epochs.csv and correct.npz."""
+"""The published study, read from the published files alone: results.csv, epochs.csv, correct.npz and times.csv."""
 
 from dataclasses import asdict, replace
 from functools import cache
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from conftest import ROOT
 
+from mnist_mlp.report import times
 from mnist_mlp.report.study import Study, Variant, gather
 from mnist_mlp.runs.record import SCHEMA, Epoch, Result, packed
 
@@ -71,4 +72,5 @@ def study() -> Study:
         found,
         variants=tuple(each for each in kept_variants if each.results or not each.explains),
         baselines={name: trained(variant) for name, variant in found.baselines.items()},
+        timed=tuple(times.rows(str(RESULTS))),
     )

@@ -24,7 +24,7 @@ ADDRESS = r"http://127\.0\.0\.1:(\d+)/ \(press Ctrl-C to stop\)\n"
 TRAINED = ["epochs=2", "trainer=cpu", "callbacks=none", "logger=none"]
 
 
-def draw(*arguments: str | int, code: str = "") -> "subprocess.Popen[str]":
+def draw(*arguments: str | int | Path, code: str = "") -> "subprocess.Popen[str]":
     """Start scripts/draw.py, after some code."""
     start = [sys.executable, "scripts/draw.py"]
     if code:
@@ -53,7 +53,7 @@ def served(runs: Path) -> Iterator[int]:
     """The port of a page with both runs."""
     folders = sorted(runs.glob("*-*/seed0"))
     assert len(folders) == 2
-    server = draw(*map(str, folders), "--port", 0)
+    server = draw(*map(str, folders), "--port", 0, "--drawings", runs.parent / "drawings")
     assert server.stdout
     assert server.stderr
     said = server.stdout.readline()
@@ -68,9 +68,12 @@ def served(runs: Path) -> Iterator[int]:
     server.stderr.close()
 
 
-def ask(port: int, path: str, method: str = "GET", body: bytes = b"", host: str | None = None) -> tuple[int, bytes]:
+def ask(
+    port: int, path: str, method: str = "GET", body: bytes = b"", host: str | None = None, origin: str | None = None
+) -> tuple[int, bytes]:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request(method, path, body=body, headers={} if host is None else {"Host": host})
+    given = {"Host": host, "Origin": origin}
+    connection.request(method, path, body=body, headers={name: value for name, value in given.items() if value})
     response = connection.getresponse()
     found = response.status, response.read()
     connection.close()
@@ -78,7 +81,7 @@ def ask(port: int, path: str, method: str = "GET", body: bytes = b"", host: str 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_digit_drawn_with_the_mouse_is_told_by_both_networks(served: int) -> None:
+def test_a_digit_drawn_with_the_mouse_is_told_by_both_networks_and_saved(served: int, runs: Path) -> None:
     from playwright.sync_api import expect, sync_playwright
 
     requested: list[str] = []
@@ -118,9 +121,13 @@ def test_a_digit_drawn_with_the_mouse_is_told_by_both_networks(served: int) -> N
         shares = page.locator(".row span:last-child").all_text_contents()
         assert len(shares) == 20
         assert sum(float(share.rstrip("%")) for share in shares[:10]) == pytest.approx(100, abs=1)
-        page.get_by_role("button", name="Clear").click()
+        page.get_by_role("button", name="1", exact=True).click()
+        expect(page.locator("#problem")).to_have_text(re.compile(r"saved: .*/drawings/1/[-0-9]+\.png"))
         expect(guesses).to_have_text(["", ""])
         assert max(seen()) == 0
+        page.get_by_role("button", name="2", exact=True).click()
+        expect(page.locator("#problem")).to_have_text(re.compile("there is no digit in the image"))
+        page.get_by_role("button", name="Clear").click()
         turn = [2 * math.pi * step / 30 for step in range(31)]
         stroke([(0.5 + 0.2 * math.sin(angle), 0.5 - 0.3 * math.cos(angle)) for angle in turn])
         expect(guesses).to_have_text(["0", "0"])
@@ -130,6 +137,7 @@ def test_a_digit_drawn_with_the_mouse_is_told_by_both_networks(served: int) -> N
         widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         names = page.locator("h2").all_text_contents()
         browser.close()
+    assert [path.parent.name for path in runs.parent.glob("drawings/*/*.png")] == ["1"]
     assert widths[0] <= widths[1]
     assert len(names) == 3
     assert all(name.endswith("/seed0") for name in names[1:])
@@ -165,6 +173,12 @@ def test_requests_that_are_no_drawing_are_refused(served: int) -> None:
     assert json.loads(answer)["problem"].startswith("the drawing: not an image")
     assert ask(served, "/guess", "POST", bytes(1_000_001))[0] == 413
     assert ask(served, "/", host="elsewhere.example")[0] == 400
+    assert ask(served, "/save?label=7", "POST", b"seven") == (403, b"Forbidden\n"), "a page of another origin"
+    own = f"http://127.0.0.1:{served}"
+    for label in ("10", "-1", "..%2Fx", ""):
+        assert ask(served, f"/save?label={label}", "POST", b"seven", origin=own)[0] == 400
+    status, answer = ask(served, "/save?label=7", "POST", b"seven", origin=own)
+    assert json.loads(answer)["problem"].startswith("the drawing: not an image")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of every Linux machine")

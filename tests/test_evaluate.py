@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT, SHORT
 from PIL import Image
 
+from mnist_mlp import mnist
 from mnist_mlp.cli.train import main
 from mnist_mlp.inference import evaluation
 from mnist_mlp.inference import load as trained
@@ -90,14 +91,63 @@ def test_the_table_has_the_same_figures(
     assert re.fullmatch(r"test +now +result.json", lines[2])
     assert lines[3].split() == ["loss", f"{found.loss:.4f}", f"{found.loss:.4f}"]
     assert lines[4].split() == ["accuracy", f"{found.accuracy:.2%}", f"{found.accuracy:.2%}"]
+    assert lines[5].split() == ["calibration", "error", f"{found.calibration_error:.2%}"]
     for digit in range(10):
-        *counts, recall, precision = lines[7 + digit].replace(".  ", "0  ").split()[2:]
+        *counts, recall, precision = lines[8 + digit].replace(".  ", "0  ").split()[2:]
         assert [0 if count == "." else int(count) for count in counts] == found.confusion.counts[digit].tolist()
         assert recall == f"{found.confusion.recall[digit]:.2%}"
         said = found.confusion.precision[digit]
         assert precision == ("-" if said is None else f"{said:.2%}")
     assert lines[-1] == str(run / "mistakes.png")
     assert max(map(len, lines[2:-1])) <= 100
+
+
+@pytest.fixture
+def drawings(tmp_path: Path) -> Path:
+    """Nine images of MNIST, black on white, in sub-folders of their labels; one has it in its name."""
+    records = mnist.load(mnist.default_directory(), train=False)
+    for place in range(10):
+        image = Image.fromarray(255 - records.images[place].reshape(28, 28).numpy()).resize((140, 140))
+        label = int(records.labels[place])
+        path = tmp_path / "drawings" / (f"{label}/{place}.png" if place else f"first_{label}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+    return tmp_path / "drawings"
+
+
+def test_a_folder_of_labelled_images_takes_the_place_of_the_test_images(
+    runs: Path, evaluate: Callable[..., int], drawings: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert evaluate(the(runs, "last"), drawings, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["test"]["images"] == 10
+    assert np.array(found["confusion_matrix"]).sum(axis=1).tolist() == [1, 2, 1, 0, 2, 1, 0, 1, 0, 2]
+    assert (found["recorded"], found["agrees"]) == (None, None)
+    assert found["picture"] == "drawings-mistakes.png"
+    assert (tmp_path / "drawings-mistakes.png").exists()
+    assert evaluate(the(runs, "last"), drawings) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["test", "now"]
+    assert f"{found['test']['accuracy']:.2%}" in lines[4]
+
+
+def test_what_a_folder_has_without_a_label_is_named(
+    runs: Path, evaluate: Callable[..., int], drawings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (drawings / "2" / "torn.png").write_bytes(b"seven")
+    (drawings / "elsewhere").mkdir()
+    (drawings / "9.png").write_bytes(b"seven")
+    (drawings / "a_12.png").write_bytes(b"seven")
+    assert evaluate(the(runs, "last"), drawings) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in said] == [
+        str(drawings / name) for name in ("2/torn.png", "9.png", "a_12.png", "elsewhere")
+    ]
+    assert "without a label" in said[-1]
+    assert evaluate(the(runs, "last"), drawings / "elsewhere") == 2
+    assert capsys.readouterr().err == f"{drawings / 'elsewhere'}: there are no images in this folder\n"
+    assert evaluate(the(runs, "last"), drawings / "gone") == 2
+    assert capsys.readouterr().err == f"{drawings / 'gone'}: there is no such folder\n"
 
 
 def test_precision_is_by_guess_and_recall_by_digit() -> None:
@@ -200,7 +250,7 @@ def test_damaged_data_is_said_to_be_damaged(
         ([], "the following arguments are required: RUN"),
         (["none", "--jsn"], "--jsn: there is no such option; did you mean --json?"),
         (["none", "-json"], "-json: an option has two dashes; write --json"),
-        (["none", "best"], "best: one argument too many; write evaluate.py RUN"),
+        (["none", "digits", "best"], "best: one argument too many; write evaluate.py RUN [FOLDER]"),
         (["RUN", "--picture", "a.jpg"], "--picture a.jpg: the name of the picture has to end with .png"),
     ],
     ids=str,

@@ -520,7 +520,7 @@ def test_the_page_for_drawing_names_the_classes_and_inverts_the_drawing() -> Non
     assert "T-shirt/top" in page
     drawing = np.zeros((280, 280), np.float32)  # black ink on the left half of white paper
     drawing[:, 140:] = 1
-    seen = converted(1 - drawing, "fashion")
+    seen = converted(1 - drawing, "fashion").digit
     assert seen[:, :13].min() == 1
     assert seen[:, 15:].max() == 0
 

@@ -11,6 +11,10 @@ import pytest
 from conftest import ROOT
 from scipy import stats
 
+from mnist_mlp.curves.curve import CURVES
+from mnist_mlp.curves.page import tabulated
+from mnist_mlp.curves.sample import samples
+from mnist_mlp.curves.text import sentences
 from mnist_mlp.report.write import write
 from mnist_mlp.search.summary import STATES
 
@@ -123,6 +127,28 @@ def test_the_page_of_results_tells_of_the_leak_by_the_runs(runs: pd.DataFrame) -
     baselines = [of(runs, protocol, "baseline").val_accuracy for protocol in BOTH]
     disjoint, leaking = (f"{percent(values)}%" for values in baselines)
     assert f"{leaking} with the notebook's split and {disjoint} with a disjoint one" in re.sub(r"\s+", " ", PAGE)
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_published_curve_says_and_tabulates_its_runs(name: str) -> None:
+    curve, runs = CURVES[name], pd.read_csv(RESULTS / "curves" / f"{name}.csv")
+    assert runs.groupby(["overrides"]).seed.nunique().eq(5).all()
+    assert set(runs.status) <= {"completed", "diverged"}
+    page, points = (RESULTS / "curves" / f"{name}.md").read_text(encoding="utf-8"), samples(curve, runs)
+    assert set(points) == set(curve.points)
+    assert page.split("\n\n")[1] == sentences(curve, points)
+    assert f"\n\n{tabulated(curve, points)}\n\n" in page
+    assert f"- [{curve.title}](results/curves/{name}.md): {sentences(curve, points)}\n" in PAGE
+
+
+def test_the_noise_scale_on_the_page_of_results_is_that_of_the_published_runs() -> None:
+    scales = pd.read_csv(RESULTS / "noise_scale.csv")
+    _, *rows = table_after("## Is it what theory says?", PAGE)
+    assert [row[0] for row in rows] == ["1", "2", "3", "4", "5"]
+    for (_, values), row in zip(scales.groupby("epoch").noise_scale, rows, strict=True):
+        half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
+        assert row[1:] == [str(len(values)), f"{values.mean():,.0f} ± {half:,.0f}"]
+        assert np.allclose(values, scales.loc[values.index].eval("variance / squared_norm"), rtol=1e-4)
 
 
 def test_the_figures_of_the_readme_and_the_report_are_there() -> None:

@@ -84,6 +84,7 @@ class Recorder:
             protocol=config.data.protocol,
             classes=self.classes,
             correct=None if test is None or model.right is None else packed(model.right.cpu().numpy()),
+            temperature=model.temperature,
         )
         if self.writes:
             self.run.write(result)

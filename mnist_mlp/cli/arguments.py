@@ -86,7 +86,11 @@ class Parser(argparse.ArgumentParser):
             hint = nearest(name, list(self._option_string_actions))
             message = _("{option}: there is no such option{hint}").format(option=name, hint=hint)
         elif unknown != message.split()[0]:
-            takes = " ".join(str(action.metavar) for action in self._actions if not action.option_strings)
+            takes = " ".join(
+                f"[{action.metavar}]" if action.nargs == "?" else str(action.metavar)
+                for action in self._actions
+                if not action.option_strings
+            )
             message = _("{argument}: one argument too many; write {usage}").format(
                 argument=unknown, usage=f"{self.prog} {takes}"
             )

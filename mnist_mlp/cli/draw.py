@@ -2,17 +2,20 @@
 
     mnist-mlp draw baseline
     mnist-mlp draw q04 best --port 8100
+    mnist-mlp draw baseline --drawings class/ana
 
-A RUN is named as for mnist-mlp predict. The page is available on this machine only (127.0.0.1), also offline.
+A RUN is named as for mnist-mlp predict. The page is available on this machine only (127.0.0.1), also offline. A
+drawing can be saved with its label, for `mnist-mlp evaluate RUN drawings`.
 """
 
 import argparse
 import os
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_mlp.cli.arguments import RUN, Parser
+from mnist_mlp.cli.arguments import RUN, Parser, path
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
 from mnist_mlp.runs.console import showing
@@ -68,9 +71,10 @@ def serve(arguments: argparse.Namespace) -> None:
             raise Problem(said.format(run=last.name, other=first.name))
 
         def classify(digit: "Digit") -> list[list[float]]:
-            return [probabilities(network.model, [digit])[0] for network in networks]
+            return [probabilities(network, [digit])[0] for network in networks]
 
-        application = Application([network.name for network in networks], classify, first.dataset, first.classes)
+        names = [network.name for network in networks]
+        application = Application(names, classify, first.dataset, first.classes, arguments.drawings)
         server = make_server(
             HOST, number, application, threaded=True, request_handler=QuietHandler, fd=listening.fileno()
         )
@@ -88,6 +92,8 @@ def main() -> None:
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help=_("one or two: {runs}").format(runs=_(RUN)))
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of the runs (runs)"))
+    drawings = _("folder that drawings are saved in, each in a sub-folder of its label (drawings)")
+    parser.add_argument("--drawings", metavar="FOLDER", type=path, default=Path("drawings"), help=drawings)
     parser.add_argument("--port", type=port, default=8028, help=_("of 127.0.0.1; 0 chooses a free one (8028)"))
     with suppress(KeyboardInterrupt):
         serve(parser.parse_args())

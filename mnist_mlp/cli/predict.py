@@ -21,6 +21,7 @@ from mnist_mlp.inference.predict import Prediction, digits_of, files_of, picture
 from mnist_mlp.language import _
 
 if TYPE_CHECKING:
+    from mnist_mlp.inference.ink import Ink
     from mnist_mlp.inference.preprocess import Digit
 
 
@@ -49,7 +50,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from mnist_mlp.inference.load import load
 
     network = load(arguments.run, arguments.runs_dir)
-    named_digits: list[tuple[str, Digit]] = []
+    found: list[tuple[str, Digit, Ink | None]] = []
     failed = False
     for given in arguments.images:
         try:
@@ -59,19 +60,26 @@ def predict(arguments: argparse.Namespace) -> int:
             print(printable(str(problem)), file=sys.stderr)
         for file in files:
             digits, problems = digits_of(file, network.dataset)
-            named_digits += digits
+            found += digits
             for problem in problems:
                 failed = True
                 print(printable(str(problem)), file=sys.stderr)
-    if not named_digits:
+    if not found:
         return 2
-    chances = probabilities(network.model, [digit for name, digit in named_digits])
-    predictions = [Prediction(name, digit, chance) for (name, digit), chance in zip(named_digits, chances, strict=True)]
+    chances = probabilities(network, [digit for name, digit, ink in found])
+    predictions = [Prediction(*each, chance) for each, chance in zip(found, chances, strict=True)]
     if arguments.json:
         images = [
-            {"file": each.name, "guess": each.best()[0], "probabilities": each.probabilities} for each in predictions
+            {
+                "file": each.name,
+                "guess": each.best()[0],
+                "probabilities": each.probabilities,
+                "ink": each.ink and {"dark": each.ink.dark, "box": each.ink.box},
+            }
+            for each in predictions
         ]
-        print(json.dumps({"run": network.name, "classes": network.classes, "images": images}, indent=1))
+        known = {"run": network.name, "classes": network.classes, "temperature": network.temperature}
+        print(json.dumps(known | {"images": images}, indent=1))
     else:
         print(table(predictions, network.classes))
     if arguments.show:

@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from io import BytesIO
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
+from PIL import Image
 from typing_extensions import override
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, MethodNotAllowed, NotFound
 from werkzeug.serving import WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
-from mnist_mlp.errors import Problem
+from mnist_mlp import files
+from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.images import SIDE
-from mnist_mlp.inference.preprocess import Digit, converted, read_image
+from mnist_mlp.inference.preprocess import Digit, converted
+from mnist_mlp.inference.reader import Gray, read_image
 from mnist_mlp.language import _, language
 
 if TYPE_CHECKING:
@@ -43,13 +48,14 @@ class LocalRequest(Request):
 
 
 class Application:
-    """A WSGI application: `/` is the page, and `/guess` classifies a drawing; there is nothing else.
+    """A WSGI application: `/` is the page, `/guess` classifies a drawing, `/save` keeps it; there is nothing else.
 
     Args:
         names: of the networks.
         classify: returns the ten probabilities of a digit by each network.
         dataset: that the networks were trained on, as the value of `data.dataset`.
         classes: the names of its classes.
+        folder: for the drawings, with a sub-folder for the number of each class.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Application:
         classify: Callable[[Digit], list[list[float]]],
         dataset: str = "mnist",
         classes: Sequence[str] = "0123456789",
+        folder: Path = Path("drawings"),
     ) -> None:
         templates = jinja2.Environment(loader=jinja2.PackageLoader("mnist_mlp.inference"), autoescape=True)
         templates.globals["_"] = _
@@ -65,6 +72,7 @@ class Application:
         self.page = page.render(names=names, side=SIDE, classes=list(classes), language=language())
         self.dataset = dataset
         self.classify = classify
+        self.folder, self.labels = folder, range(len(classes))
         self.lock = Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -85,19 +93,41 @@ class Application:
             if request.method not in ("GET", "HEAD"):
                 raise MethodNotAllowed(["GET", "HEAD"])
             return Response(self.page, mimetype="text/html")
-        if request.path != "/guess":
+        if request.path not in ("/guess", "/save"):
             raise NotFound
         if request.method != "POST":
             raise MethodNotAllowed(["POST"])
         drawing = BytesIO(request.get_data())
+        if request.path == "/save":
+            if request.headers.get("Origin") != request.host_url.rstrip("/"):  # a form of another page
+                raise Forbidden
+            label = request.args.get("label", type=int)
+            if label not in self.labels:
+                raise BadRequest
+            return self._answered(self._saved, drawing, label)
+        return self._answered(self._guessed, drawing)
+
+    def _answered(self, respond: Callable[..., dict[str, Any]], drawing: BytesIO, *more: Any) -> Response:
         try:
             with self.lock:  # read_image changes the filters of warnings, which all threads share
                 gray = read_image(drawing, _("the drawing"))  # black on white
-                digit = converted(gray if self.dataset in ("mnist", "emnist_digits") else 1 - gray, self.dataset)
-                answer: dict[str, Any] = {
-                    "seen": np.rint(digit * 255).astype(int).ravel().tolist(),
-                    "probabilities": self.classify(digit),
-                }
+                answer = respond(gray if self.dataset in ("mnist", "emnist_digits") else 1 - gray, *more)
         except Problem as problem:
             answer = {"problem": str(problem)}
         return Response(json.dumps(answer), mimetype="application/json")
+
+    def _guessed(self, gray: Gray) -> dict[str, Any]:
+        digit = converted(gray, self.dataset).digit
+        return {"seen": np.rint(digit * 255).astype(int).ravel().tolist(), "probabilities": self.classify(digit)}
+
+    def _saved(self, gray: Gray, label: int) -> dict[str, Any]:
+        converted(gray, self.dataset)  # raises if nothing is drawn
+        place = self.folder / str(label) / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png"
+        try:
+            files.make_folder(place.parent.absolute())
+        except OSError as error:
+            said = _("{path}: cannot be written: {reason}")
+            raise Problem(said.format(path=place, reason=reason_of(error))) from error
+        with files.saving(place) as partial:
+            Image.fromarray((gray * 255).round().astype(np.uint8)).save(partial)
+        return {"saved": str(place)}

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int, Int64
 from PIL.Image import Image
 from torch import Tensor
 
 from mnist_mlp import images as drawings
+from mnist_mlp.calibration import calibration_error
 from mnist_mlp.config.schema import DataConfig
 from mnist_mlp.data import MNISTDataModule
 from mnist_mlp.images import DIGITS
@@ -59,12 +60,14 @@ class Evaluation:
         accuracy: as a fraction.
         confusion: of the digits.
         mistakes: a picture of the most confident ones.
+        calibration_error: how far probabilities are from rates of right answers, as a fraction.
     """
 
     loss: float
     accuracy: float
     confusion: Confusion
     mistakes: Image
+    calibration_error: float
 
     def agrees(self, recorded: dict[str, float]) -> bool:
         """Whether the figures equal the recorded ones up to float32 rounding, which may change a single prediction."""
@@ -92,7 +95,6 @@ def data_module(own: DataConfig) -> MNISTDataModule:
     return data
 
 
-@torch.no_grad()
 def evaluate(trained: Trained) -> Evaluation:
     """Test a network exactly as its run did: all images in one batch, with sums in float64.
 
@@ -101,28 +103,37 @@ def evaluate(trained: Trained) -> Evaluation:
     """
     data = data_module(trained.data)
     (batch,) = data.test_dataloader()
-    logits: Tensor = trained.model(batch.images)
-    loss, correct = trained.model.score_logits(logits, batch.labels)
-    labels, probabilities = batch.labels.numpy(), logits.softmax(dim=1).numpy()
-    records: Any = data.test_records
+    return evaluate_on(trained, *batch)
+
+
+@torch.no_grad()
+def evaluate_on(
+    trained: Trained, images: Float[Tensor, " samples *pixels"], labels: Int64[Tensor, " samples"]
+) -> Evaluation:
+    """Test a network on images with values in [0, 1]."""
+    logits: Tensor = trained.model(images)
+    loss, correct = trained.model.score_logits(logits, labels)
+    true, probabilities = labels.numpy(), (logits.double() / trained.temperature).softmax(dim=1).numpy()
+    pixels = (images.reshape(len(images), -1) * 255).round().byte().numpy()
     return Evaluation(
-        loss=loss.double().item() / len(labels),
-        accuracy=correct.item() / len(labels),
-        confusion=Confusion(labels, logits.argmax(dim=1).numpy()),
-        mistakes=drawings.mistakes(records.images.numpy(), labels, probabilities, trained.classes),
+        loss=loss.double().item() / len(true),
+        accuracy=correct.item() / len(true),
+        confusion=Confusion(true, logits.argmax(dim=1).numpy()),
+        mistakes=drawings.mistakes(pixels, true, probabilities, trained.classes),
+        calibration_error=calibration_error(probabilities, true),
     )
 
 
-def table(trained: Trained, evaluation: Evaluation) -> str:
+def table(trained: Trained, evaluation: Evaluation, recorded: dict[str, float] | None) -> str:
     """Format an evaluation as text, beside the recorded figures if there are any."""
-    recorded = trained.recorded
     figures = [
         [_("test"), _("now")],
         [_("loss"), figure(evaluation.loss, ".4f")],
         [_("accuracy"), figure(evaluation.accuracy, ".2%")],
+        [_("calibration error"), figure(evaluation.calibration_error, ".2%")],
     ]
     if recorded:
-        before = (RECORD, figure(recorded["loss"], ".4f"), figure(recorded["accuracy"], ".2%"))
+        before = (RECORD, figure(recorded["loss"], ".4f"), figure(recorded["accuracy"], ".2%"), "")
         figures = [[*cells, cell] for cells, cell in zip(figures, before, strict=True)]
     recall, precision = _("recall"), _("precision")
     wide = max(7, len(recall))
@@ -147,17 +158,17 @@ def table(trained: Trained, evaluation: Evaluation) -> str:
 
 
 def _row(name: str, now: str, before: str = "") -> str:
-    width = max(8, len(_("accuracy")))
-    return f"{name:{width}}  {now:>10}" + (f"  {before:>11}" if before else "")
+    width = len(_("calibration error"))
+    return f"{name:{width}}  {now:>10}  {before:>11}".rstrip()
 
 
 def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else figure(fraction, ".2%")
 
 
-def summary(trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
+def summary(trained: Trained, evaluation: Evaluation, recorded: dict[str, float] | None) -> dict[str, Any]:
     """Return an evaluation as plain values for JSON; numbers that are not finite become None."""
-    result, recorded, confusion = trained.result, trained.recorded, evaluation.confusion
+    result, confusion = trained.result, evaluation.confusion
     return {
         "checkpoint": str(trained.checkpoint),
         "label": result and result.label,
@@ -166,7 +177,10 @@ def summary(trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
         "test": {
             "loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
             "accuracy": evaluation.accuracy,
+            "images": int(confusion.counts.sum()),
         },
+        "calibration_error": evaluation.calibration_error,
+        "temperature": trained.temperature,
         "recorded": recorded,
         "agrees": None if recorded is None else evaluation.agrees(recorded),
         "classes": trained.classes,

@@ -124,7 +124,9 @@ def describe(trained: Trained) -> dict[str, str]:
         "preprocessing": f"the {SIDE} x {SIDE} pixels row by row as {PIXELS} numbers in [0, 1], each value / 255: "
         "0 is paper and 1 is ink, white on black as in MNIST",
         "input": f"{INPUT}: float32 [batch, {PIXELS}]",
-        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; their softmax gives the probabilities of {outputs}",
+        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; divided by the temperature, their softmax gives the "
+        f"probabilities of {outputs}",
+        "temperature": str(trained.temperature),
         "model": json.dumps(dict(parameters)),
         "versions": json.dumps(machine.versions()),
     }

@@ -5,6 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
 from mnist_mlp import networks
 from mnist_mlp.classifier import MNISTClassifier
 from mnist_mlp.config.schema import Config, DataConfig, recorded_config
@@ -63,6 +67,16 @@ class Trained:
         own = self.result.classes if self.result else self.model.data_set.get("classes")
         named = own or CLASSES
         return [*named, *(f"#{number}" for number in range(len(named), DIGITS))]
+
+    @property
+    def temperature(self) -> float:
+        """What its logits are divided by for probabilities that mean what they say; 1 if its run did not find it."""
+        return (self.result and self.result.temperature) or 1.0
+
+    def probabilities(self, images: Float[Tensor, " samples *pixels"]) -> Float64[Tensor, "samples 10"]:
+        """Compute the probabilities of the classes of images with values in [0, 1]."""
+        with torch.inference_mode():
+            return (self.model(images).double() / self.temperature).softmax(dim=1)
 
     @property
     def recorded(self) -> dict[str, float] | None:

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mnist_mlp import files
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _, figure
 
 if TYPE_CHECKING:
+    from mnist_mlp.inference.ink import Ink
+    from mnist_mlp.inference.load import Trained
     from mnist_mlp.inference.preprocess import Digit
 
 
@@ -19,11 +21,13 @@ class Prediction(NamedTuple):
     Attributes:
         name: of the image: its file, and its index if the file has several images.
         digit: the image as the network saw it.
+        ink: where it was found; None if the image was taken as it is.
         probabilities: of the ten digits.
     """
 
     name: str
     digit: "Digit"
+    ink: "Ink | None"
     probabilities: list[float]
 
     def best(self) -> list[int]:
@@ -37,34 +41,34 @@ def printable(path: Path | str) -> str:
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
-def probabilities(model: Any, digits: "list[Digit]") -> list[list[float]]:
+def probabilities(network: "Trained", digits: "list[Digit]") -> list[list[float]]:
     """Compute the ten probabilities for each image.
 
     Args:
-        model: an `MNISTClassifier`.
-        digits: images in MNIST's format.
+        network: that classifies.
+        digits: images in its data's format.
     """
     import numpy as np
     import torch
 
-    with torch.inference_mode():
-        logits = model(torch.from_numpy(np.stack(digits)))
-    of_each: list[list[float]] = logits.double().softmax(dim=1).tolist()
+    of_each: list[list[float]] = network.probabilities(torch.from_numpy(np.stack(digits))).tolist()
     return of_each
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the image files of a folder, sorted by name; of anything else, the path itself.
+    """Return what a folder has, sorted by name, whether it is an image or not; of anything else, the path itself.
 
     Raises:
-        Problem: the folder has no images, or cannot be read.
+        Problem: the folder is empty but for files of the system, or cannot be read.
     """
-    from mnist_mlp.image_folder import SUFFIXES
+    from mnist_mlp.image_folder import OF_THE_SYSTEM
 
     try:
         if not path.is_dir():
             return [path]
-        images = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        images = sorted(
+            file for file in path.iterdir() if not (file.name.startswith(".") or file.name.lower() in OF_THE_SYSTEM)
+        )
     except (OSError, ValueError) as error:
         raise Problem(_("{path}: cannot be read: {reason}").format(path=path, reason=reason_of(error))) from error
     if not images:
@@ -72,19 +76,22 @@ def files_of(path: Path) -> list[Path]:
     return images
 
 
-def digits_of(path: Path, dataset: str) -> "tuple[list[tuple[str, Digit]], list[Problem]]":
-    """Return the images of a file in the format of a data set with their names, and the problems with the others."""
-    from mnist_mlp.inference import preprocess
+def digits_of(path: Path, dataset: str) -> "tuple[list[tuple[str, Digit, Ink | None]], list[Problem]]":
+    """Return the images of a file in the format of a data set, and the problems with the others.
+
+    Each with its name, and where its ink was found; None where the image is taken as it is.
+    """
+    from mnist_mlp.inference import preprocess, reader
 
     digits, problems = [], []
     try:
-        images = preprocess.read(path)
+        images = reader.read(path)
     except Problem as problem:
         return [], [problem]
     for place, image in enumerate(images):
         name = printable(path) + (f"[{place}]" if len(images) > 1 else "")
         try:
-            digits.append((name, preprocess.converted(image, dataset)))
+            digits.append((name, *preprocess.converted(image, dataset)))
         except Problem as problem:
             problems.append(Problem(f"{name}: {problem}"))
     return digits, problems

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from mnist_mlp.inference.load import Trained
+
 
 class Predictions(NamedTuple):
     """What a network predicts.
@@ -77,9 +79,13 @@ class TrainedRun:
         Raises:
             Problem: the run is not completed, or its checkpoint is gone or corrupt.
         """
+        return self._trained.model.network
+
+    @cached_property
+    def _trained(self) -> "Trained":
         from mnist_mlp.inference.load import load
 
-        return load(str(self.folder)).model.network
+        return load(str(self.folder))
 
     def predict(self, images: Any) -> Predictions:
         """Predict the classes of images.
@@ -94,9 +100,8 @@ class TrainedRun:
         """
         import torch
 
-        network, pixels = self.network, _pixels(images, self.config.data.dataset)
-        with torch.inference_mode():
-            probabilities = network(torch.from_numpy(pixels)).double().softmax(dim=1).numpy()
+        network, pixels = self._trained, _pixels(images, self.config.data.dataset)
+        probabilities = network.probabilities(torch.from_numpy(pixels)).numpy()
         return Predictions(probabilities.argmax(axis=1), probabilities)
 
     def __repr__(self) -> str:
@@ -119,7 +124,7 @@ def _pixels(images: Any, dataset: str) -> Float64[np.ndarray, "images 784"]:
         digits, problems = digits_of(Path(images).expanduser(), dataset)
         if problems:
             raise problems[0]
-        return np.stack([digit for name, digit in digits]).reshape(len(digits), PIXELS)
+        return np.stack([digit for name, digit, ink in digits]).reshape(len(digits), PIXELS)
     values = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
     if values.size == 0 or values.size % PIXELS or not {values.shape[-1:], values.shape[-2:]} & {(PIXELS,), (28, 28)}:
         said = _("images of the shape {shape}: one or more of 784 or 28 by 28 pixels are wanted")

@@ -179,8 +179,8 @@ TEXTS: dict[str, Any] = {
             "epochs are too few."
         ),
         "q05": N_(
-            "tanh is steep and centred on zero where most of these sums are; with two layers, neither function loses "
-            "much of the gradient."
+            "tanh is steep and centred on zero where most of these sums are: in the second layer it loses nothing, "
+            "in the first a little."
         ),
         "q06": N_(
             "An epoch has 6 optimizer steps instead of 540: in five epochs the network takes 90 times fewer steps, and "
@@ -198,11 +198,12 @@ TEXTS: dict[str, Any] = {
         ),
         "q09": N_(
             "Above a certain learning rate the steps overshoot the valleys of the loss (for Adam, Cohen et al. 2022, "
-            "arXiv:2207.14484): units can be thrown to where ReLU is zero for every image, and do not come back."
+            "arXiv:2207.14484): units can be thrown to where ReLU is zero for every image, and do not come back. A "
+            "warm-up spares only the first steps, so that it changes little."
         ),
         "q10": N_(
-            "The parts are compared by leaving out each of them; a sum of small differences does not reach what more "
-            "units, a larger batch and more epochs do (experiment=q10_best)."
+            "Without any one of its parts, accuracy stays about the same: a sum of small differences does not reach "
+            "what more units, a larger batch and more epochs do (experiment=q10_best)."
         ),
     },
     "explaining": {

@@ -70,6 +70,8 @@ class Result:
         classes: their names, in the order of the network's outputs; None in earlier records, whose classes are digits.
         correct: `images`, their number, and `bits`, a bit for each that was classified correctly, as `packed` gives it;
             None in earlier records, and if not all test images were used.
+        temperature: what to divide the logits by for probabilities that mean what they say, found on the validation
+            images; None in earlier records, and without a test.
     """
 
     schema: int
@@ -93,6 +95,7 @@ class Result:
     protocol: str | None = None
     classes: list[str] | None = None
     correct: dict[str, Any] | None = None
+    temperature: float | None = None
 
     @property
     def right(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:

@@ -5,6 +5,8 @@
 
 The report is that of the runs in the folder, of all seeds unless `--seeds` limits them. The pages take the answers and
 the summary from it; what they say beside their tables stays as it is, and tests compare it with the published files.
+Runs of the baseline that were trained with the callback noise_scale give noise_scale.csv and its table; the curves that
+`mnist-mlp curve NAME --out docs/results/curves` has written give their sentences.
 """
 
 import os
@@ -14,18 +16,26 @@ from collections.abc import Iterable
 from pathlib import Path
 
 try:
+    import pandas as pd
+
     from mnist_mlp.cli.arguments import Parser, clean_exit, whole_number
+    from mnist_mlp.curves.curve import CURVES
+    from mnist_mlp.curves.sample import samples
+    from mnist_mlp.curves.text import sentences
     from mnist_mlp.language import speaking
     from mnist_mlp.report.answers import Answers
     from mnist_mlp.report.study import Study, gather
     from mnist_mlp.report.tables import Tables
     from mnist_mlp.report.text import Words
     from mnist_mlp.report.write import write
+    from mnist_mlp.runs.folder import Run
+    from mnist_mlp.statistics import summarize
 except ModuleNotFoundError as error:
     print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
     sys.exit(2)
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "results"
 IN_README = ("question", "variant", "test", "verdict", "notebook_test")
 """The columns of the summary that the README shows, of the first variant of each question or the one that is better."""
 
@@ -56,6 +66,34 @@ def leads(study: Study) -> str:
     return "".join(f"- {words.heading(name)}: **{answers.lead(name)}**\n" for name in study.questions)
 
 
+def noise_scales(study: Study) -> "pd.DataFrame | None":
+    """Gather the gradient noise scales of the baseline's runs, a row an epoch; None if none has measured them."""
+    runs = Run(study.baselines[study.protocols[0]].config).folder.parent
+    found = [
+        pd.read_csv(file).assign(seed=int(file.parent.name.removeprefix("seed")))
+        for file in runs.glob("seed*/noise_scale.csv")
+    ]
+    return pd.concat(found).sort_values(["seed", "epoch"]) if found else None
+
+
+def by_epoch(scales: "pd.DataFrame") -> str:
+    """Tabulate the means of the noise scales with their intervals."""
+    rows = []
+    for epoch, values in scales.groupby("epoch").noise_scale:
+        found = summarize(list(values))
+        rows.append(f"| {epoch} | {found.n} | {found.mean:,.0f} ± {found.mean - found.low:,.0f} |\n")
+    return "".join(["| epoch | n | noise scale, images |\n", "|---:|---:|---:|\n", *rows])
+
+
+def curves() -> str:
+    """List the sentences of the published curves."""
+    said = []
+    for name, curve in CURVES.items():
+        points = samples(curve, pd.read_csv(RESULTS / "curves" / f"{name}.csv"))
+        said.append(f"- [{curve.title}](results/curves/{name}.md): {sentences(curve, points)}\n")
+    return "".join(said)
+
+
 def spliced(text: str, heading: str, starts: str, block: str) -> str:
     """Replace the first block of lines that begin with `starts` after a heading."""
     before, after = text.split(f"\n{heading}\n", 1)
@@ -73,11 +111,15 @@ def main() -> None:
     seeds = None if arguments.seeds is None else range(arguments.seeds)
     study = gather(None, None, seeds, arguments.runs_dir)
     with speaking("en"):
-        write(study, ROOT / "docs" / "results", "python scripts/dev/publish.py")
-    page = ROOT / "docs" / "results.md"
-    with speaking("en"):
+        write(study, RESULTS, "python scripts/dev/publish.py")
+        page = ROOT / "docs" / "results.md"
         text = spliced(page.read_text(encoding="utf-8"), "## The answers", "- ", leads(study))
-        page.write_text(spliced(text, "## The answers", "|", summary(study)), encoding="utf-8")
+        text = spliced(text, "## The answers", "|", summary(study))
+        scales = noise_scales(study)
+        if scales is not None:
+            scales.to_csv(RESULTS / "noise_scale.csv", index=False, float_format="%.6g")
+            text = spliced(text, "## Is it what theory says?", "|", by_epoch(scales))
+        page.write_text(spliced(text, "## Curves", "- ", curves()), encoding="utf-8")
     for name, language, heading in (("README.md", "en", "## The answers"), ("README.es.md", "es", "## Las respuestas")):
         with speaking(language):
             text = (ROOT / name).read_text(encoding="utf-8")
