@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 HOTTEST = 10.0
@@ -36,21 +36,22 @@ def temperature(logits: Float[Tensor, "samples 10"], labels: Int64[Tensor, " sam
     return math.exp(-(low + high) / 2)
 
 
-def calibration_error(probabilities: Float[np.ndarray, "samples 10"], labels: Int[np.ndarray, " samples"]) -> float:
-    """Return the expected calibration error: how far the highest probability is from the rate of right answers.
+def calibration_error(sure: Float[np.ndarray, " samples"], right: Bool[np.ndarray, " samples"]) -> float:
+    """Return the expected calibration error: how far probabilities are from the rate of right answers.
 
     The mean of the difference over 15 bins of equal width, weighted by their samples (Naeini et al. 2015).
+
+    Args:
+        sure: the probability of each answer.
+        right: whether it is right.
     """
-    return float(sum(share * abs(sure - right) for share, sure, right in reliability(probabilities, labels)))
+    return float(sum(share * abs(mean - rate) for share, mean, rate in reliability(sure, right)))
 
 
 def reliability(
-    probabilities: Float[np.ndarray, "samples 10"], labels: Int[np.ndarray, " samples"]
+    sure: Float[np.ndarray, " samples"], right: Bool[np.ndarray, " samples"]
 ) -> Float64[np.ndarray, "bins 3"]:
-    """Return for each bin with samples its share of all, their mean highest probability and rate of right answers."""
-    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    """Return for each bin with samples its share of all, their mean probability and their rate of right answers."""
     places = np.minimum((sure * BINS).astype(int), BINS - 1)
-    rows = [
-        (np.mean(places == each), sure[places == each].mean(), right[places == each].mean()) for each in set(places)
-    ]
-    return np.array(sorted(rows, key=lambda row: row[1]), dtype=np.float64)
+    bins = (places == each for each in np.unique(places))
+    return np.array([(inside.mean(), sure[inside].mean(), right[inside].mean()) for inside in bins])

@@ -44,14 +44,18 @@ def test_of_answers_that_are_all_right_or_all_wrong_the_temperature_is_at_its_en
 
 
 def test_the_calibration_error_by_hand() -> None:
-    probabilities = np.full((4, 10), 0.05 / 9)
-    probabilities[range(4), [1, 2, 3, 4]] = 0.95  # in one bin, three of four right
-    assert calibration_error(probabilities, np.array([1, 2, 3, 9])) == pytest.approx(0.2)
-    assert reliability(probabilities, np.array([1, 2, 3, 9])).tolist() == [[1, pytest.approx(0.95), 0.75]]
+    sure, right = np.array([0.95, 0.96, 0.94, 0.95, 1.0, 0.4]), np.array([True, True, False, True, True, False])
+    expected = [[1 / 6, 0.4, 0], [5 / 6, 0.96, 0.8]]  # two of fifteen bins have samples
+    np.testing.assert_allclose(reliability(sure, right), expected)
+    assert calibration_error(sure, right) == pytest.approx((0.4 + 5 * 0.16) / 6)
 
 
 def test_scaled_probabilities_are_better_calibrated() -> None:
     logits, labels = answers(3.0, 1)
-    raw, scaled = (calibration_error((logits / of).softmax(1).numpy(), labels.numpy()) for of in (1, 3))
+    errors = []
+    for of in (1, 3):
+        sure, guesses = (logits / of).softmax(1).max(1)
+        errors.append(calibration_error(sure.numpy(), (guesses == labels).numpy()))
+    raw, scaled = errors
     assert scaled < 0.03 < 0.1 < raw
     assert math.isfinite(raw)

@@ -73,9 +73,12 @@ ELSEWHERE = [  # what installs, fetches or takes long; the tests of these script
     "python scripts/curve.py batch_steps",
     "python scripts/dev/benchmark.py --parts start,lab,logging",
     "python scripts/dev/benchmark.py --parts steps",
+    "python scripts/dev/pictures.py baseline --out docs/results",
     "python scripts/dev/publish.py",
     "python scripts/draw.py q04/seed0 best",
     "python scripts/reproduce.py",
+    "python scripts/reproduce.py --protocol disjoint --why",
+    "python scripts/reproduce.py --seeds 40",
     "python scripts/search.py q01_width --trials 20",
     "python scripts/search.py q01_width --trials 20 --jobs 2",
     "python scripts/search.py q10 --trials 30",
@@ -118,7 +121,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     digit = np.pad(np.full((20, 4), 255, np.uint8), ((4, 4), (12, 12)))
     Image.fromarray(digit).save("photograph.jpg")
     Path("drawings").mkdir()
-    Image.fromarray(digit).save("drawings/one.png")
+    Image.fromarray(digit).save("drawings/one_1.png")
     np.save("digits.npy", digit[None])
     for label, number in product(range(2), range(100)):
         path = Path("my_images", str(label), f"{number}.png")

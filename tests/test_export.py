@@ -40,6 +40,7 @@ KEYS = [
     "label",
     "id",
     "seed",
+    "temperature",
     "test_accuracy",
     "data",
     "classes",
@@ -143,7 +144,8 @@ def test_the_file_says_what_it_is(network: Trained, format: str, tmp_path: Path)
     }
     assert {"python", "torch", "mnist-mlp"} <= json.loads(texts["versions"]).keys()
     assert texts["input"] == "images: float32 [batch, 784]"
-    assert texts["output"].startswith("logits: float32 [batch, 10]")
+    assert texts["output"].startswith("logits: float32 [batch, 10]; divided by the temperature, their softmax")
+    assert float(texts["temperature"]) == network.temperature != 1
     assert "[0, 1]" in texts["preprocessing"]
 
 

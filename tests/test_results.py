@@ -1,6 +1,7 @@
 """The published results: the numbers of the README, docs/results.md and the report come from results.csv."""
 
 import re
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +150,15 @@ def test_the_noise_scale_on_the_page_of_results_is_that_of_the_published_runs() 
         half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
         assert row[1:] == [str(len(values)), f"{values.mean():,.0f} ± {half:,.0f}"]
         assert np.allclose(values, scales.loc[values.index].eval("variance / squared_norm"), rtol=1e-4)
+
+
+def test_the_table_of_pictures_is_that_of_the_published_answers() -> None:
+    bench = runpy.run_path(str(ROOT / "scripts" / "dev" / "pictures.py"))
+    answers, page = pd.read_csv(RESULTS / "pictures.csv"), (RESULTS / "pictures.md").read_text(encoding="utf-8")
+    assert list(answers.kind.unique()) == ["unaltered", *bench["KINDS"]]
+    assert set(answers.groupby("kind").size()) == {100}
+    assert bench["tabulated"](answers) in page
+    assert bench["calibrated"](answers) in page
 
 
 def test_the_figures_of_the_readme_and_the_report_are_there() -> None:

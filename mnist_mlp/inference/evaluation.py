@@ -120,7 +120,7 @@ def evaluate_on(
         accuracy=correct.item() / len(true),
         confusion=Confusion(true, logits.argmax(dim=1).numpy()),
         mistakes=drawings.mistakes(pixels, true, probabilities, trained.classes),
-        calibration_error=calibration_error(probabilities, true),
+        calibration_error=calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == true),
     )
 
 

@@ -120,13 +120,13 @@ def describe(trained: Trained) -> dict[str, str]:
     if known:
         digits = trained.dataset in ("mnist", "emnist_digits")
         outputs = "the digits 0 to 9" if digits else f"the classes {', '.join(trained.classes)}"
+    temperature = trained.result and trained.result.temperature
+    scaled = "divided by the temperature, " if temperature else ""
     texts = {
         "preprocessing": f"the {SIDE} x {SIDE} pixels row by row as {PIXELS} numbers in [0, 1], each value / 255: "
         "0 is paper and 1 is ink, white on black as in MNIST",
         "input": f"{INPUT}: float32 [batch, {PIXELS}]",
-        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; divided by the temperature, their softmax gives the "
-        f"probabilities of {outputs}",
-        "temperature": str(trained.temperature),
+        "output": f"{OUTPUT}: float32 [batch, {DIGITS}]; {scaled}their softmax gives the probabilities of {outputs}",
         "model": json.dumps(dict(parameters)),
         "versions": json.dumps(machine.versions()),
     }
@@ -134,6 +134,8 @@ def describe(trained: Trained) -> dict[str, str]:
         texts |= {"label": trained.result.label, "id": trained.result.id, "seed": str(trained.result.seed)}
     if known:
         texts |= {"data": trained.dataset, "classes": json.dumps(trained.classes)}
+    if temperature:
+        texts["temperature"] = str(temperature)
     if trained.recorded:
         texts["test_accuracy"] = str(trained.recorded["accuracy"])
     return texts

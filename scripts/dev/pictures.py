@@ -1,6 +1,7 @@
 """How well digits are recognized in pictures as people take them: some 30 kinds, each of the same digits.
 
     python scripts/dev/pictures.py baseline
+    python scripts/dev/pictures.py baseline --out docs/results
     python scripts/dev/pictures.py baseline --digits 300 --kinds shadow_80,squared --failures failures/
 
 Six of ten digits are MNIST's test images, the others are of fonts that imitate handwriting (Debian's packages
@@ -14,19 +15,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 try:
     import numpy as np
+    import pandas as pd
+    import torch
+    from matplotlib.figure import Figure
     from PIL import Image, ImageDraw, ImageFont
     from scipy import ndimage
 
     from mnist_mlp import mnist
+    from mnist_mlp.calibration import calibration_error, reliability
     from mnist_mlp.cli.arguments import Parser, clean_exit, some_of, whole_number
     from mnist_mlp.errors import Problem
     from mnist_mlp.inference import preprocess, reader
-    from mnist_mlp.inference.load import load
-    from mnist_mlp.inference.predict import probabilities
+    from mnist_mlp.inference.load import Trained, load
+    from mnist_mlp.report.figures import png as figure_of
 except ModuleNotFoundError as error:
     print(f"{error.name} is not installed: pip install -e .[dev]", file=sys.stderr)
     sys.exit(2)
@@ -342,6 +347,79 @@ def from_fonts(number: int) -> list[tuple[int, Array]]:
     return inks
 
 
+class Answer(NamedTuple):
+    """What becomes of a picture.
+
+    Attributes:
+        kind: a name of `KINDS`, or unaltered.
+        label: of the digit; -1 if there is nothing to be read.
+        guess: of the network; -1 if the picture is refused.
+        probability: of the guess.
+        unscaled: the probability without the temperature of the run.
+    """
+
+    kind: str
+    label: int
+    guess: int
+    probability: float
+    unscaled: float
+
+
+def answer(kind: str, label: int, picture: bytes, network: Trained) -> tuple[Answer, Array | None]:
+    """Classify a picture; also return the digit that the network sees, unless the picture is refused."""
+    try:
+        digit = preprocess.normalize(reader.read_image(io.BytesIO(picture), kind)).digit
+    except Problem:
+        return Answer(kind, label, -1, 0.0, 0.0), None
+    images = torch.from_numpy(digit[None])
+    with torch.inference_mode():
+        unscaled = network.model(images).double().softmax(dim=1).max().item()
+    probability, guess = network.probabilities(images)[0].max(0)
+    return Answer(kind, label, int(guess), round(probability.item(), 6), round(unscaled, 6)), digit
+
+
+def tabulated(answers: pd.DataFrame) -> str:
+    """Tabulate the rates of each kind in Markdown."""
+    rows = ["| kind | right % | of the unaltered % | refused % | wrong and sure % |", "|---|---:|---:|---:|---:|"]
+    usual = None
+    for name, found in answers.groupby("kind", sort=False):
+        right, refused = 100 * (found.guess == found.label).mean(), 100 * (found.guess < 0).mean()
+        if usual is None:
+            usual = right
+        wrong = 100 * ((found.guess != found.label) & (found.probability > SURE)).mean()
+        readable = (found.label >= 0).all()
+        cells = (f"{right:.1f}", f"{100 * right / usual:.1f}") if readable else ("", "")
+        title = KINDS[name].title if name in KINDS else name
+        rows.append(f"| {title} | {' | '.join(cells)} | {refused:.1f} | {wrong:.1f} |")
+    return "\n".join(rows)
+
+
+def calibrated(answers: pd.DataFrame) -> str:
+    """Say how far probabilities are from rates of right answers in the pictures that can be read."""
+    read = answers[(answers.label >= 0) & (answers.guess >= 0)]
+    right = (read.guess == read.label).to_numpy()
+    scaled, unscaled = (calibration_error(read[name].to_numpy(), right) for name in ("probability", "unscaled"))
+    return (
+        f"Over the {len(read):,} readable pictures that were not refused, the expected calibration error is "
+        f"{scaled:.1%}; without the temperature it is {unscaled:.1%}."
+    )
+
+
+def reliability_figure(answers: pd.DataFrame) -> Figure:
+    """Draw the rate of right answers against the probability."""
+    read = answers[(answers.label >= 0) & (answers.guess >= 0)]
+    right = (read.guess == read.label).to_numpy()
+    figure = Figure(figsize=(4.8, 4.4), layout="constrained")
+    axes = figure.add_subplot(xlabel="probability of the answer, %", ylabel="right answers, %")
+    axes.plot([0, 100], [0, 100], color="gray", linewidth=1)
+    for name, label, mark in (("probability", "with the temperature", "o-"), ("unscaled", "without it", "s--")):
+        _share, mean, rate = 100 * reliability(read[name].to_numpy(), right).T
+        axes.plot(mean, rate, mark, markersize=4, label=label)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure
+
+
 def main() -> None:
     """Classify the pictures of every kind, and print a table in Markdown."""
     parser = Parser.of("How well digits are recognized in pictures as people take them.")
@@ -350,74 +428,41 @@ def main() -> None:
     parser.add_argument("--digits", type=whole_number, default=100, help="number of digits of each kind (100)")
     parser.add_argument("--kinds", type=some_of(tuple(KINDS)), default=tuple(KINDS), help="as in blur,squared (all)")
     parser.add_argument("--failures", type=Path, help="folder for the pictures that are wrong or refused")
+    parser.add_argument("--out", type=Path, help="folder for pictures.csv and reliability.png")
     arguments = parser.parse_args()
     network = load(arguments.run, arguments.runs_dir)
     test = mnist.load(mnist.default_directory(), train=False)
     images, labels = test.images.numpy().reshape(-1, 28, 28) / 255, test.labels.numpy()
     own = np.random.default_rng(0).choice(len(labels), round(0.6 * arguments.digits), replace=False)
     inks = [(int(labels[each]), cropped(images[each])) for each in own] + from_fonts(arguments.digits - len(own))
-
-    def answers(pictures: list[bytes]) -> list[tuple[int, float, Any] | Problem]:
-        found: list[tuple[int, float, Any] | Problem] = []
-        for picture in pictures:
-            try:
-                digit = preprocess.normalize(reader.read_image(io.BytesIO(picture), "picture")).digit
-                chances = probabilities(network, [digit])[0]
-                found.append((int(np.argmax(chances)), max(chances), digit))
-            except Problem as problem:
-                found.append(problem)
-        return found
-
     unaltered = [png(images[each]) for each in own] + [png(1 - np.pad(ink, 30)) for label, ink in inks[len(own) :]]
-    usual = Counts.of(answers(unaltered), [label for label, ink in inks])
-    print("| kind | right % | of the unaltered % | refused % | wrong and sure % |\n|---|---:|---:|---:|---:|")
-    print(f"| unaltered | {usual.right:.1f} | | {usual.refused:.1f} | {usual.sure:.1f} |")
+    answers = [
+        answer("unaltered", label, picture, network)[0] for (label, _), picture in zip(inks, unaltered, strict=True)
+    ]
     for name in arguments.kinds:
         kind = KINDS[name]
-        pictures = []
-        for place, (_label, ink) in enumerate(inks):
+        for place, (label, ink) in enumerate(inks):
             random = np.random.default_rng([place, *name.encode()])
-            others = [] if kind.readable else [[each for label, each in inks if label != inks[place][0]]]
-            pictures.append(kind.draw(ink, random, *others))
-        found = answers(pictures)
-        counts = Counts.of(found, [label if kind.readable else -1 for label, ink in inks])
-        cells = f"{counts.right:.1f} | {100 * counts.right / usual.right:.1f}" if kind.readable else "| "
-        print(f"| {kind.title} | {cells} | {counts.refused:.1f} | {counts.sure:.1f} |", flush=True)
-        if arguments.failures:
-            save(arguments.failures / name, pictures, found, [label for label, ink in inks], kind.readable)
+            others = [] if kind.readable else [[each for other, each in inks if other != label]]
+            picture = kind.draw(ink, random, *others)
+            found, seen = answer(name, label if kind.readable else -1, picture, network)
+            answers.append(found)
+            if arguments.failures and found.guess != found.label:
+                save(arguments.failures / name, place, picture, found, seen)
+    table = pd.DataFrame(answers)
+    print(f"{tabulated(table)}\n\n{calibrated(table)}")
+    if arguments.out:
+        table.to_csv(arguments.out / "pictures.csv", index=False)
+        (arguments.out / "reliability.png").write_bytes(figure_of(reliability_figure(table)))
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Shares of the answers in percent: right, refused, and wrong with more than 90%."""
-
-    right: float
-    refused: float
-    sure: float
-
-    @classmethod
-    def of(cls, found: list[Any], labels: list[int]) -> "Counts":
-        """Count the answers; no answer is right where the label is -1."""
-        told = [(each, label) for each, label in zip(found, labels, strict=True) if not isinstance(each, Problem)]
-        share = 100 / len(labels)
-        return cls(
-            right=share * sum(each[0] == label for each, label in told),
-            refused=100 - share * len(told),
-            sure=share * sum(each[0] != label and each[1] > SURE for each, label in told),
-        )
-
-
-def save(folder: Path, pictures: list[bytes], found: list[Any], labels: list[int], readable: bool) -> None:
-    """Save the pictures that are refused, wrong, or answered although there is nothing to read."""
+def save(folder: Path, place: int, picture: bytes, found: Answer, seen: Array | None) -> None:
+    """Save a picture that is wrong, refused, or answered although there is nothing to read."""
     folder.mkdir(parents=True, exist_ok=True)
-    for place, (picture, answer, label) in enumerate(zip(pictures, found, labels, strict=True)):
-        if isinstance(answer, Problem):
-            if readable:
-                (folder / f"{place:03}-{label}-refused.png").write_bytes(picture)
-        elif answer[0] != label or not readable:
-            name = f"{place:03}-{label}-as-{answer[0]}-{answer[1]:.2f}"
-            (folder / f"{name}.png").write_bytes(picture)
-            Image.fromarray((answer[2] * 255).astype(np.uint8)).resize((224, 224), 0).save(folder / f"{name}-seen.png")
+    name = f"{place:03}-{found.label}-" + ("refused" if seen is None else f"as-{found.guess}-{found.probability:.2f}")
+    (folder / f"{name}.png").write_bytes(picture)
+    if seen is not None:
+        Image.fromarray((seen * 255).astype(np.uint8)).resize((224, 224), 0).save(folder / f"{name}-seen.png")
 
 
 if __name__ == "__main__":
