@@ -53,7 +53,7 @@ FRAME = 0.9
 AS_TALL = 0.5
 """A piece with this fraction of the tallest one's height may be a digit of its own."""
 
-APART = 0.05
+APART = 0.1
 """Digits beside each other have a gap between them of at least this fraction of their height."""
 
 TOUCHING = np.ones((3, 3))

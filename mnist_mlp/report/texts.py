@@ -162,7 +162,7 @@ TEXTS: dict[str, Any] = {
     "why": N_("Why"),
     "why_of": {
         "q01": N_(
-            "A wider layer has more weights to fit the training images with, and soon enough of them: from some 200 "
+            "A wider layer has more weights to fit the training images with, and soon enough of them: from some 350 "
             "units on, what is missing is images, not units."
         ),
         "q02": N_(
