@@ -429,24 +429,26 @@ def test_a_checkpoint_that_was_copied_away_knows_its_data(
 
 
 def test_a_checkpoint_that_does_not_know_its_data_is_said_to_be_taken_for_mnists(
-    trained: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    one = np.pad(np.full((20, 4), 255, np.uint8), ((4, 4), (12, 12)))
+    Image.fromarray(one).save(tmp_path / "one.png")
     for data_set, status, said in (
         (None, 0, "does not say what it was trained on; taken to be MNIST"),
         ({"dataset": "pears", "classes": []}, 2, "incompatible checkpoint: not made by this version of mnist-mlp"),
     ):
         torch.save(content | {"data_set": data_set}, tmp_path / "old.ckpt")
         capsys.readouterr()
-        assert verb(monkeypatch, "predict", tmp_path / "old.ckpt", images / "light" / "3.png") == status
+        assert verb(monkeypatch, "predict", tmp_path / "old.ckpt", tmp_path / "one.png") == status
         assert capsys.readouterr().err == f"{tmp_path / 'old.ckpt'}: {said}\n"
 
 
 def test_an_image_is_predicted_as_it_was_trained_on(trained: Path, images: Path) -> None:
     from mnist_mlp.inference.predict import digits_of
 
-    ((_, digit),), problems = digits_of(images / "dark" / "1.png", "folder")
-    assert problems == []
+    ((_, digit, ink),), problems = digits_of(images / "dark" / "1.png", "folder")
+    assert (ink, problems) == (None, [])
     assert np.array_equal((digit * 255).round(), np.asarray(Image.open(images / "dark" / "1.png")))
 
 
