@@ -4,6 +4,7 @@ mnist-mlp evaluate q05/seed0
 mnist-mlp evaluate best --json
 mnist-mlp evaluate best drawings/
 mnist-mlp evaluate runs/baseline-3f988a12/seed0/checkpoints/best.ckpt --picture mistakes.png
+
 A folder of your own images takes the place of the test images. Each has its label in the name of its sub-folder, as in
 drawings/7/a.png, or at the end of its own, as in a_7.png; what cannot be used is named, and the exit status is then 1.
 """

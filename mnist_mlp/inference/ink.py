@@ -91,7 +91,7 @@ def find(gray: Gray) -> Ink:
 
 def _find(gray: Gray, small: bool) -> Ink:
     # small: it was already cropped from a larger image, in which the digit was small
-    image = _smooth(_reduced(gray))
+    image = _smooth(_within(gray, WORKING_SIDE))
     if np.ptp(image) < CONTRAST:
         raise Problem(_("there is no digit in the image: all of it has one shade"))
     top, left, factor = 0, 0, max(gray.shape) / max(image.shape)
@@ -129,10 +129,6 @@ def _within(gray: Gray, side: int) -> Part:
     return gray if factor <= 1 else resized(gray, max(1, round(height / factor)), max(1, round(width / factor)))
 
 
-def _reduced(gray: Gray) -> Part:
-    return _within(gray, WORKING_SIDE)
-
-
 def _smooth(gray: Gray) -> Gray:
     """Remove a photograph's grain, as far as it disturbs; small images have none."""
     if max(gray.shape) <= 3 * SIDE:
@@ -167,7 +163,7 @@ def _reach(strong: Mask) -> int:
     """Return the area of the bounding boxes of all pieces, those at the border not if they surround the image."""
     pieces, _number = ndimage.label(strong, structure=TOUCHING)
     boxes = list(_inner(pieces).values()) if _surrounds(strong) else ndimage.find_objects(pieces)
-    return sum(len_of(rows) * len_of(columns) for rows, columns in boxes)
+    return sum(_length(rows) * _length(columns) for rows, columns in boxes)
 
 
 def _surrounds(ink: Mask) -> bool:
@@ -189,7 +185,7 @@ def _inner(pieces: Int[np.ndarray, "height width"]) -> dict[int, tuple[slice, sl
     return inner
 
 
-def len_of(part: slice) -> int:
+def _length(part: slice) -> int:
     """Return the number of rows or columns."""
     return int(part.stop - part.start)
 
@@ -241,14 +237,14 @@ def _clearness(ink: Gray, strong: Mask) -> float:
 
 
 def _longest(boxes: Iterable[tuple[slice, slice]]) -> int:
-    return max(max(len_of(rows), len_of(columns)) for rows, columns in boxes)
+    return max(max(_length(rows), _length(columns)) for rows, columns in boxes)
 
 
 def _several(boxes: Iterable[tuple[slice, slice]]) -> bool:
     """Whether pieces are digits beside or above each other: of similar size, with a gap between them."""
     boxes = list(boxes)
-    tallest = max(len_of(rows) for rows, columns in boxes)
-    tall = [box for box in boxes if len_of(box[0]) >= AS_TALL * tallest]
+    tallest = max(_length(rows) for rows, columns in boxes)
+    tall = [box for box in boxes if _length(box[0]) >= AS_TALL * tallest]
     return any(_apart([box[axis] for box in tall], APART * tallest) for axis in (0, 1))
 
 
@@ -290,7 +286,7 @@ def _inside_of_frame(ink: Mask) -> tuple[slice, slice] | None:
         thickness = 0
         rest = ~piece
     drawn, _number = ndimage.label(rest, structure=TOUCHING)
-    digits = [part for part in ndimage.find_objects(drawn) if part[0].stop - part[0].start > 0.2 * len(piece)]
+    digits = [part for part in ndimage.find_objects(drawn) if _length(part[0]) > 0.2 * len(piece)]
     # What is inside of an angular 0 or 8 fills its bounding box; strokes do not fill theirs.
     if not digits or all(rest[part].mean() > 0.9 for part in digits):
         return None
