@@ -3,7 +3,11 @@
 # With --all first, also the tests that are marked slow: Slurm, killed sweeps, the browser, the wheel.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-prepare "[dev]"
+# The tested versions, so that a new release elsewhere changes nothing here; scripts/dev/newest.sh tests those.
+tested() {
+    sed -E '/^ +--hash=/d; s/ *\\$//' "$root/scripts/constraints.txt"
+}
+prepare "[dev]" --constraint <(tested)
 cd "$root"
 bin=$venv/bin
 "$bin/ruff" format --check . || fail "Some files are not formatted: run .venv/bin/ruff format"

@@ -1,8 +1,10 @@
 """The tested versions: within the bounds of pyproject.toml, with hashes, and wherever one gets them from."""
 
 import re
+import shutil
+import subprocess
 import tomllib
-from importlib import metadata
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -31,10 +33,16 @@ def test_no_index_host_or_address_is_named() -> None:
     assert re.findall(r"://|--(?!hash=)\w+|@|\w\.(?:org|com|net)\b", TEXT) == []
 
 
-def test_the_versions_are_those_that_the_tests_run_with_or_say_what_to_type() -> None:
-    # Elsewhere, as on other systems and with the oldest versions, others are tested.
-    here = {canonicalize_name(each.name): each.version for each in metadata.distributions()}
-    if here.get("torch") != PINNED["torch"] or here.get("hydra-core") != PINNED["hydra-core"]:
-        pytest.skip("an environment of other versions")
-    others = {name: here[name] for name in PINNED if here.get(name, PINNED[name]) != PINNED[name]}
-    assert others == {}, "bash scripts/dev/constraints.sh"
+def test_the_suite_is_installed_with_the_tested_versions(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" = --constraint ] && cat "$2"; shift; done\n', encoding="utf-8"
+    )
+    python.chmod(0o755)
+    done = subprocess.run(["bash", str(tmp_path / "scripts" / "test.sh")], capture_output=True, encoding="utf-8")
+    written = [re.fullmatch(r"([\w.-]+)==([^ ;]+)(?: ; .+)?", line) for line in done.stdout.splitlines()]
+    assert {canonicalize_name(each[1]): each[2] for each in written if each} == PINNED
+    assert all(written)

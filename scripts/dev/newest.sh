@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the tests with Hydra 1.4, of which there are release candidates: bash scripts/dev/newest.sh [pytest arguments]
+# Run the tests with the newest versions, and Hydra 1.4, of which there are release candidates: bash scripts/dev/newest.sh [pytest arguments]
 set -euo pipefail
 export MNIST_MLP_VENV=.venv-newest # exported, as the tests run train.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
