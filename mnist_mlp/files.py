@@ -22,6 +22,13 @@ def make_folder(folder: Path) -> None:
         folder.chmod(folder.parent.stat().st_mode & 0o7777)
 
 
+def unwritable(folder: Path) -> Path | None:
+    """Return the existing path, the folder or the nearest above it, that keeps it from being made or written to."""
+    folder = folder.expanduser().absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return None if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else there
+
+
 def lock(path: Path) -> "FileLock":
     """Return a lock for everyone who may write to its folder. The operating system releases it if a process dies."""
     from filelock import FileLock

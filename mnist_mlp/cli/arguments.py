@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from mnist_mlp.config.valid import nearest
 from mnist_mlp.errors import Problem
+from mnist_mlp.files import unwritable
 from mnist_mlp.language import DOMAIN, LANGUAGES, LOCALE, N_, _, language, speaking
 
 ARGPARSE = (
@@ -153,6 +154,17 @@ def some_of(names: tuple[str, ...]) -> Any:
 def path(text: str) -> Path:
     """Parse a path, in which ~ is the home directory."""
     return Path(os.path.expanduser(text))
+
+
+def check_writable(option: str, folder: str | Path) -> None:
+    """Check that an option's folder is writable, or can be made.
+
+    Raises:
+        Problem: it is not.
+    """
+    if there := unwritable(Path(folder)):
+        said = _("{option} {value}: {folder} is not a writable folder")
+        raise Problem(said.format(option=option, value=folder, folder=there))
 
 
 def positive(text: str) -> float:

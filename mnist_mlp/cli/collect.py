@@ -12,13 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from mnist_mlp.cli.arguments import Parser, path, some_of, whole_number
+from mnist_mlp.cli.arguments import Parser, check_writable, path, some_of, whole_number
 from mnist_mlp.cli.report import protocol, protocols_of
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.report.study import QUESTIONS
 from mnist_mlp.runs.console import showing
-from mnist_mlp.runs.launch import problems_of_folder
 
 
 def seed(text: str) -> int:
@@ -49,8 +48,7 @@ def parser() -> Parser:
 def main() -> None:
     """Parse the command line, examine the runs, print the tables and write them."""
     arguments = parser().parse_args()
-    if problems := problems_of_folder(str(arguments.out)):
-        raise Problem(problems[0].replace("runs_dir=", "--out "))
+    check_writable("--out", arguments.out)
     doing = [_("loading PyTorch …")]
     with showing(lambda: doing[-1]):
         from mnist_mlp.collection import classroom, write

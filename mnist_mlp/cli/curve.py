@@ -13,14 +13,13 @@ import shlex
 import sys
 from pathlib import Path
 
-from mnist_mlp.cli.arguments import Parser, one_of, path, whole_number
+from mnist_mlp.cli.arguments import Parser, check_writable, one_of, path, whole_number
 from mnist_mlp.curves.curve import CURVES, jobs, table
 from mnist_mlp.curves.page import write
 from mnist_mlp.curves.text import at
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.interactive.jobs import train_missing
 from mnist_mlp.language import _
-from mnist_mlp.runs.launch import problems_of_folder
 from mnist_mlp.tracking import seed_means
 
 SEEDS = 5
@@ -46,9 +45,8 @@ def main() -> None:
     overrides = [*arguments.overrides, *typed[dashes + 1 :]]
     trainer = [] if any(text.startswith("trainer=") for text in overrides) else ["trainer=cpu"]
     out = arguments.out or Path(arguments.runs_dir) / "curves"
-    for option, folder in (("--runs-dir", arguments.runs_dir), ("--out", str(out))):
-        if problems := problems_of_folder(folder, option):
-            raise Problem(problems[0].replace(f"{option}=", f"{option} "))
+    check_writable("--runs-dir", arguments.runs_dir)
+    check_writable("--out", out)
     curve = CURVES[arguments.curve]
     composed = jobs(curve, range(arguments.seeds), arguments.runs_dir, (*trainer, *overrides))
     names = [", ".join(map(at, curve.axes, place)) for place, config in composed]

@@ -15,13 +15,11 @@ runs are not trained again: the same command continues after an interruption.
 
 import sys
 
-from mnist_mlp.cli.arguments import positive
+from mnist_mlp.cli.arguments import check_writable, positive
 from mnist_mlp.cli.report import make, parser, protocols_of
-from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import train_missing
 from mnist_mlp.language import _
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather, with_seed
-from mnist_mlp.runs.launch import problems_of_folder
 from mnist_mlp.runs.sweep import Sweep
 from mnist_mlp.tracking import seed_means
 
@@ -64,8 +62,7 @@ def main() -> None:
     made.add_argument("--precision", type=positive, help=precision)
     arguments = made.parse_args()
     trainer = [] if any(text.startswith("trainer=") for text in arguments.overrides) else ["trainer=cpu"]
-    if problems := problems_of_folder(arguments.runs_dir):
-        raise Problem(problems[0].replace("runs_dir=", "--runs-dir "))
+    check_writable("--runs-dir", arguments.runs_dir)
 
     def found(seeds: int) -> Study:
         return gather(

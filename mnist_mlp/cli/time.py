@@ -2,6 +2,7 @@
 
     mnist-mlp time
     mnist-mlp time --questions q02,q06 --protocol notebook
+    mnist-mlp time --questions q02,q03 --why
     mnist-mlp time --questions q07 --rounds 3 -- trainer.threads=1
 
 The runs are trained in a temporary folder, on the CPU unless an override such as `-- trainer=auto` says otherwise, and
@@ -16,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mnist_mlp.cli.arguments import Parser, one_of, some_of, whole_number
+from mnist_mlp.cli.arguments import Parser, check_writable, one_of, some_of, whole_number
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import training_function
 from mnist_mlp.language import _, figure
@@ -24,7 +25,6 @@ from mnist_mlp.report import times
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, Variant, gather
 from mnist_mlp.runs.console import say, shortened
 from mnist_mlp.runs.folder import Run
-from mnist_mlp.runs.launch import problems_of_folder
 from mnist_mlp.runs.record import Result
 from mnist_mlp.runs.sweep import Sweep
 
@@ -112,6 +112,7 @@ def main() -> None:
     parser = Parser.of(_("Time the runs of the questions, one at a time, each in turn with the baseline."))
     protocols = tuple(PROTOCOLS)
     parser.add_argument("--questions", type=some_of(QUESTIONS), default=QUESTIONS, help=_("as in q01,q05 (all)"))
+    parser.add_argument("--why", action="store_true", help=_("also the variants that explain the answers"))
     parser.add_argument("--rounds", type=whole_number, default=5, help=_("how often each variant is trained (5)"))
     parser.add_argument(
         "--protocol", type=one_of(protocols), default=protocols[0], help=_("disjoint or notebook (disjoint)")
@@ -119,13 +120,12 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=os.path.expanduser, default="runs", help=_("folder of times.csv (runs)"))
     parser.add_argument("overrides", nargs="*", help=_("after --: overrides of train.py, the same for all runs"))
     arguments = parser.parse_args()
-    if problems := problems_of_folder(arguments.runs_dir):
-        raise Problem(problems[0].replace("runs_dir=", "--runs-dir "))
+    check_writable("--runs-dir", arguments.runs_dir)
     times.rows(arguments.runs_dir)  # finds a corrupt file now rather than after the last run
     trainer = [] if any(text.startswith("trainer=") for text in arguments.overrides) else ["trainer=cpu"]
     with TemporaryDirectory() as folder:
         overrides = (*trainer, *arguments.overrides)
-        study = gather(arguments.questions, [arguments.protocol], [0], folder, overrides)
+        study = gather(arguments.questions, [arguments.protocol], [0], folder, overrides, why=arguments.why)
         measured = measure(study, arguments.rounds)
     times.write(arguments.runs_dir, measured)
     print(table(distinct(study), times.by_identity(times.rows(arguments.runs_dir))))

@@ -113,7 +113,7 @@ def evaluate_on(
     """Test a network on images with values in [0, 1]."""
     logits: Tensor = trained.model(images)
     loss, correct = trained.model.score_logits(logits, labels)
-    true, probabilities = labels.numpy(), (logits.double() / trained.temperature).softmax(dim=1).numpy()
+    true, probabilities = labels.numpy(), trained.calibrated(logits).numpy()
     pixels = (images.reshape(len(images), -1) * 255).round().byte().numpy()
     return Evaluation(
         loss=loss.double().item() / len(true),

@@ -76,7 +76,11 @@ class Trained:
     def probabilities(self, images: Float[Tensor, " samples *pixels"]) -> Float64[Tensor, "samples 10"]:
         """Compute the probabilities of the classes of images with values in [0, 1]."""
         with torch.inference_mode():
-            return (self.model(images).double() / self.temperature).softmax(dim=1)
+            return self.calibrated(self.model(images))
+
+    def calibrated(self, logits: Float[Tensor, "samples 10"]) -> Float64[Tensor, "samples 10"]:
+        """Turn logits into the probabilities of the classes."""
+        return (logits.double() / self.temperature).softmax(dim=1)
 
     @property
     def recorded(self) -> dict[str, float] | None:

@@ -1,6 +1,5 @@
 """The jobs that a command line starts, checked before any runs. Free of torch."""
 
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from mnist_mlp import files
 from mnist_mlp.config.checks import problems
 from mnist_mlp.config.compose import check_names, compose, config_of_run, in_one_line, in_parallel, jobs, to_config
 from mnist_mlp.config.overrides import parse, problem_of_override, problem_of_spaces, problems_one_by_one, with_options
@@ -109,11 +109,9 @@ def problems_of_folders(config: Config, composed: DictConfig, sweeps: bool) -> l
 
 def problems_of_folder(path: str, name: str = "runs_dir") -> list[str]:
     """Check that a folder is writable, or can be made."""
-    folder = Path(os.path.expanduser(path)).absolute()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return []
-    return [_("{key}={value}: {folder} is not a writable folder").format(key=name, value=path, folder=there)]
+    there = files.unwritable(Path(path))
+    said = _("{key}={value}: {folder} is not a writable folder")
+    return [said.format(key=name, value=path, folder=there)] if there else []
 
 
 def problems_of_devices(config: Config, sweeps: bool) -> list[str]:
