@@ -21,7 +21,7 @@ from mnist_mlp.language import _
 from mnist_mlp.runs.console import showing
 
 if TYPE_CHECKING:
-    from mnist_mlp.inference.preprocess import Digit
+    from mnist_mlp.inference.preprocess import Converted
 
 HOST = "127.0.0.1"
 
@@ -70,8 +70,8 @@ def serve(arguments: argparse.Namespace) -> None:
             said = _("{run}: not trained on the same data as {other}; compare networks that were")
             raise Problem(said.format(run=last.name, other=first.name))
 
-        def classify(digit: "Digit") -> list[list[float]]:
-            return [probabilities(network, [digit])[0] for network in networks]
+        def classify(image: "Converted") -> list[list[float]]:
+            return [probabilities(network, [image])[0] for network in networks]
 
         names = [network.name for network in networks]
         application = Application(names, classify, first.dataset, first.classes, arguments.drawings)

@@ -52,8 +52,9 @@ def main() -> None:
 
         from mnist_mlp.inference import labelled
 
-        images, labels, left_out = labelled.read(arguments.folder, network)
-        evaluated, recorded = evaluation.evaluate_on(network, torch.from_numpy(images), torch.from_numpy(labels)), None
+        images, views, labels, left_out = labelled.read(arguments.folder, network)
+        own = torch.from_numpy(images), torch.from_numpy(labels)
+        evaluated, recorded = evaluation.evaluate_on(network, network.logits(views), *own), None
     else:
         evaluated, recorded = evaluation.evaluate(network), network.recorded
     problem = write(evaluated, picture)

@@ -21,8 +21,7 @@ from mnist_mlp.inference.predict import Prediction, digits_of, files_of, picture
 from mnist_mlp.language import _
 
 if TYPE_CHECKING:
-    from mnist_mlp.inference.ink import Ink
-    from mnist_mlp.inference.preprocess import Digit
+    from mnist_mlp.inference.preprocess import Converted
 
 
 MAXIMUM = 400
@@ -50,7 +49,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from mnist_mlp.inference.load import load
 
     network = load(arguments.run, arguments.runs_dir)
-    found: list[tuple[str, Digit, Ink | None]] = []
+    found: list[tuple[str, Converted]] = []
     failed = False
     for given in arguments.images:
         try:
@@ -66,7 +65,7 @@ def predict(arguments: argparse.Namespace) -> int:
                 print(printable(str(problem)), file=sys.stderr)
     if not found:
         return 2
-    chances = probabilities(network, [digit for name, digit, ink in found])
+    chances = probabilities(network, [image for name, image in found])
     predictions = [Prediction(*each, chance) for each, chance in zip(found, chances, strict=True)]
     if arguments.json:
         images = [
@@ -74,7 +73,8 @@ def predict(arguments: argparse.Namespace) -> int:
                 "file": each.name,
                 "guess": each.best()[0],
                 "probabilities": each.probabilities,
-                "ink": each.ink and {"dark": each.ink.dark, "box": each.ink.box},
+                "ink": (ink := each.image.ink) and {"dark": ink.dark, "box": ink.box},
+                "views": len(each.image.views),
             }
             for each in predictions
         ]

@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request, Response
 from mnist_mlp import files
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.images import SIDE
-from mnist_mlp.inference.preprocess import Digit, converted
+from mnist_mlp.inference.preprocess import Converted, converted
 from mnist_mlp.inference.reader import Gray, read_image
 from mnist_mlp.language import _, language
 
@@ -61,7 +61,7 @@ class Application:
     def __init__(
         self,
         names: list[str],
-        classify: Callable[[Digit], list[list[float]]],
+        classify: Callable[[Converted], list[list[float]]],
         dataset: str = "mnist",
         classes: Sequence[str] = "0123456789",
         folder: Path = Path("drawings"),
@@ -117,8 +117,9 @@ class Application:
         return Response(json.dumps(answer), mimetype="application/json")
 
     def _guessed(self, gray: Gray) -> dict[str, Any]:
-        digit = converted(gray, self.dataset).digit
-        return {"seen": np.rint(digit * 255).astype(int).ravel().tolist(), "probabilities": self.classify(digit)}
+        image = converted(gray, self.dataset)
+        seen = np.rint(image.digit * 255).astype(int).ravel().tolist()
+        return {"seen": seen, "probabilities": self.classify(image)}
 
     def _saved(self, gray: Gray, label: int) -> dict[str, Any]:
         converted(gray, self.dataset)  # raises if nothing is drawn

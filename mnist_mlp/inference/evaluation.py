@@ -103,15 +103,18 @@ def evaluate(trained: Trained) -> Evaluation:
     """
     data = data_module(trained.data)
     (batch,) = data.test_dataloader()
-    return evaluate_on(trained, *batch)
+    with torch.no_grad():
+        logits = trained.model(batch.images)
+    return evaluate_on(trained, logits, *batch)
 
 
-@torch.no_grad()
 def evaluate_on(
-    trained: Trained, images: Float[Tensor, " samples *pixels"], labels: Int64[Tensor, " samples"]
+    trained: Trained,
+    logits: Float[Tensor, "samples 10"],
+    images: Float[Tensor, " samples *pixels"],
+    labels: Int64[Tensor, " samples"],
 ) -> Evaluation:
-    """Test a network on images with values in [0, 1]."""
-    logits: Tensor = trained.model(images)
+    """Test a network by its logits of images with values in [0, 1]."""
     loss, correct = trained.model.score_logits(logits, labels)
     true, probabilities = labels.numpy(), trained.calibrated(logits).numpy()
     pixels = (images.reshape(len(images), -1) * 255).round().byte().numpy()

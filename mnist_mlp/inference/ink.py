@@ -38,8 +38,8 @@ CALM = 0.05
 FAINT = 0.1
 """Pixels with less than this fraction of the darkest ink do not belong to the edge of a stroke."""
 
-SPECK = 0.05
-"""A piece of ink with less than this fraction of the largest piece's pixels is dirt."""
+SHORT = 0.15
+"""A piece of ink that is shorter than this fraction of the longest one is dirt, or a tool of a drawing program."""
 
 INNER = 0.05
 """Ink that touches the border is no digit if there are pieces elsewhere, this fraction of its size or larger."""
@@ -55,6 +55,15 @@ AS_TALL = 0.5
 
 APART = 0.1
 """Digits beside each other have a gap between them of at least this fraction of their height."""
+
+ENCLOSED = 2
+"""A digit encloses at most two areas, as an 8 does; 15 of 30,000 of MNIST's enclose more."""
+
+THRESHOLD = 0.3
+"""Darker shades of the ink enclose an area."""
+
+AREA = 0.01
+"""A smaller fraction of the digit's bounding box is no area but a gap within a stroke."""
 
 TOUCHING = np.ones((3, 3))
 """Pixels that touch at a corner are of one piece."""
@@ -86,7 +95,19 @@ def find(gray: Gray) -> Ink:
     Raises:
         Problem: there is none, or there are several digits.
     """
-    return _find(gray, small=False)
+    ink = _find(gray, small=False)
+    if (number := _enclosed(ink.shades)) > ENCLOSED:
+        said = _("there is no digit in the image: the ink encloses {number} areas, that of a digit at most two")
+        raise Problem(said.format(number=number))
+    return ink
+
+
+def _enclosed(shades: Gray) -> int:
+    """Count the areas of paper that ink surrounds."""
+    paper, _number = ndimage.label(np.pad(shades <= THRESHOLD, 1, constant_values=True))
+    sizes = np.bincount(paper.ravel())[1:]
+    sizes[paper[0, 0] - 1] = 0  # the paper around
+    return int((sizes >= AREA * shades.size).sum())
 
 
 def _find(gray: Gray, small: bool) -> Ink:
@@ -211,9 +232,8 @@ def _digit_alone(ink: Gray) -> Gray:
     inner = _inner(strong)
     if inner and _longest(inner.values()) >= INNER * _longest(boxes.values()):
         boxes = inner
-    sizes = np.bincount(strong.ravel(), minlength=number + 1)
-    largest = max(sizes[label] for label in boxes)
-    boxes = {label: box for label, box in boxes.items() if sizes[label] >= SPECK * largest}
+    longest = _longest(boxes.values())
+    boxes = {label: box for label, box in boxes.items() if _longest([box]) >= SHORT * longest}
     if _several(boxes.values()):
         raise Problem(_("there are several digits in the image; crop it to one of them"))
     kept = np.isin(strong, list(boxes))
@@ -223,7 +243,7 @@ def _digit_alone(ink: Gray) -> Gray:
     middle = float(np.median(background))
     noise = middle + 3 * 1.4826 * float(np.median(np.abs(background - middle)))
     faint = float(np.clip(noise, FAINT * float(ink.max()), threshold))
-    near = ndimage.binary_dilation(kept, TOUCHING, iterations=1 + round(EDGE * _longest(boxes.values())))
+    near = ndimage.binary_dilation(kept, TOUCHING, iterations=1 + round(EDGE * longest))
     alone = np.where(near & (ink > faint), ink, 0)
     return np.clip(alone / np.percentile(ink[kept], 90), 0, 1, dtype=np.float32)
 

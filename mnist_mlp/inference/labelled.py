@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int64
 from mnist_mlp.errors import Problem
 from mnist_mlp.inference.load import Trained
 from mnist_mlp.inference.predict import digits_of, files_of, printable
+from mnist_mlp.inference.preprocess import Converted, Views
 from mnist_mlp.language import _
 
 
@@ -18,11 +19,13 @@ class Labelled(NamedTuple):
 
     Attributes:
         images: with values in [0, 1].
+        views: of each image, which the network classifies.
         labels: the numbers of their classes.
         problems: with the files that are left out.
     """
 
     images: Float32[np.ndarray, "samples 28 28"]
+    views: list[Views]
     labels: Int64[np.ndarray, " samples"]
     problems: list[Problem]
 
@@ -37,7 +40,8 @@ def read(folder: Path, network: Trained) -> Labelled:
     """
     if not folder.is_dir():
         raise Problem(_("{path}: there is no such folder").format(path=folder))
-    images, labels, problems = [], [], []
+    found: list[Converted] = []
+    labels, problems = [], []
     for path in files_of(folder):
         inside = path.is_dir()
         label = _label(path.name if inside else path.stem.rpartition("_")[2], network.classes)
@@ -47,13 +51,14 @@ def read(folder: Path, network: Trained) -> Labelled:
             continue
         for file in _files_of(path) if inside else [path]:
             digits, wrong = digits_of(file, network.dataset)
-            images += [digit for name, digit, ink in digits]
+            found += [image for name, image in digits]
             labels += [label] * len(digits)
             problems += wrong
-    if not images:
+    if not found:
         reason = printable(str(problems[0])) if problems else _("it is empty")
         raise Problem(_("{path}: there is no labelled image ({reason})").format(path=folder, reason=reason))
-    return Labelled(np.stack(images), np.array(labels, np.int64), problems)
+    images, views = np.stack([each.digit for each in found]), [each.views for each in found]
+    return Labelled(images, views, np.array(labels, np.int64), problems)
 
 
 def _files_of(folder: Path) -> list[Path]:

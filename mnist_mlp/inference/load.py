@@ -1,12 +1,15 @@
 """Loads a trained network by its run's folder, its label or its checkpoint, or the best of all runs."""
 
+import math
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from mnist_mlp import networks
@@ -77,6 +80,13 @@ class Trained:
         """Compute the probabilities of the classes of images with values in [0, 1]."""
         with torch.inference_mode():
             return self.calibrated(self.model(images))
+
+    def logits(self, digits: Sequence[Float32[np.ndarray, "views 28 28"]]) -> Float64[Tensor, "digits 10"]:
+        """Compute the logits of digits: the logarithm of the mean of the probabilities over the views of each."""
+        with torch.inference_mode():
+            of_views = self.model(torch.from_numpy(np.concatenate(digits))).double().log_softmax(dim=1)
+        parts = of_views.split([len(views) for views in digits])
+        return torch.stack([part.logsumexp(dim=0) - math.log(len(part)) for part in parts])
 
     def calibrated(self, logits: Float[Tensor, "samples 10"]) -> Float64[Tensor, "samples 10"]:
         """Turn logits into the probabilities of the classes."""

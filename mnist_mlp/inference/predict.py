@@ -10,9 +10,8 @@ from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _, figure
 
 if TYPE_CHECKING:
-    from mnist_mlp.inference.ink import Ink
     from mnist_mlp.inference.load import Trained
-    from mnist_mlp.inference.preprocess import Digit
+    from mnist_mlp.inference.preprocess import Converted
 
 
 class Prediction(NamedTuple):
@@ -20,14 +19,12 @@ class Prediction(NamedTuple):
 
     Attributes:
         name: of the image: its file, and its index if the file has several images.
-        digit: the image as the network saw it.
-        ink: where it was found; None if the image was taken as it is.
+        image: in the format of the network's data.
         probabilities: of the ten digits.
     """
 
     name: str
-    digit: "Digit"
-    ink: "Ink | None"
+    image: "Converted"
     probabilities: list[float]
 
     def best(self) -> list[int]:
@@ -41,17 +38,14 @@ def printable(path: Path | str) -> str:
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
-def probabilities(network: "Trained", digits: "list[Digit]") -> list[list[float]]:
+def probabilities(network: "Trained", images: "list[Converted]") -> list[list[float]]:
     """Compute the ten probabilities for each image.
 
     Args:
         network: that classifies.
-        digits: images in its data's format.
+        images: in its data's format.
     """
-    import numpy as np
-    import torch
-
-    of_each: list[list[float]] = network.probabilities(torch.from_numpy(np.stack(digits))).tolist()
+    of_each: list[list[float]] = network.calibrated(network.logits([each.views for each in images])).tolist()
     return of_each
 
 
@@ -76,11 +70,8 @@ def files_of(path: Path) -> list[Path]:
     return images
 
 
-def digits_of(path: Path, dataset: str) -> "tuple[list[tuple[str, Digit, Ink | None]], list[Problem]]":
-    """Return the images of a file in the format of a data set, and the problems with the others.
-
-    Each with its name, and where its ink was found; None where the image is taken as it is.
-    """
+def digits_of(path: Path, dataset: str) -> "tuple[list[tuple[str, Converted]], list[Problem]]":
+    """Return the images of a file in the format of a data set, each with its name, and the problems with the others."""
     from mnist_mlp.inference import preprocess, reader
 
     digits, problems = [], []
@@ -91,7 +82,7 @@ def digits_of(path: Path, dataset: str) -> "tuple[list[tuple[str, Digit, Ink | N
     for place, image in enumerate(images):
         name = printable(path) + (f"[{place}]" if len(images) > 1 else "")
         try:
-            digits.append((name, *preprocess.converted(image, dataset)))
+            digits.append((name, preprocess.converted(image, dataset)))
         except Problem as problem:
             problems.append(Problem(f"{name}: {problem}"))
     return digits, problems
@@ -131,7 +122,7 @@ def picture(predictions: list[Prediction], path: Path, classes: Sequence[str]) -
     draw = ImageDraw.Draw(sheet)
     for place, prediction in enumerate(predictions):
         x, y = space + place % columns * (width + space), space + place // columns * (side + space)
-        seen = Image.fromarray((prediction.digit * 255).round().astype(np.uint8))
+        seen = Image.fromarray((prediction.image.digit * 255).round().astype(np.uint8))
         sheet.paste(seen.resize((side, side), Image.Resampling.NEAREST), (x, y))
         first, second = prediction.best()[:2]
         chances = [drawn(figure(each, ".1%")) for each in prediction.probabilities]

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist_mlp.images import SIDE, fitted
-from mnist_mlp.inference.ink import Ink, Part, find, resized
+from mnist_mlp.inference.ink import FAINT, Ink, Part, find, resized
 from mnist_mlp.inference.reader import Gray
 
 FIT = 20
@@ -21,7 +21,24 @@ FIT = 20
 CENTER = SIDE // 2
 """The row and column, counted from 0, of the center of mass: within half a pixel in all 70,000 images of MNIST."""
 
+TURN = 8
+"""Degrees by which two of the five views of a digit are turned."""
+
+NARROW = 3 / 4
+"""The width of a narrower view of a digit, as a fraction of its own; a wider one has the reciprocal."""
+
+VIEWED = 100
+"""The longer side of a digit from which views are made, in pixels."""
+
+FILLS = 0.95
+"""A digit that covers this fraction of the picture's rows and columns fills it."""
+
+SQUARE = 0.9
+"""A digit that fills a picture, whose shorter side is at least this fraction of the longer one, has been stretched."""
+
 Digit = Float32[np.ndarray, "28 28"]
+
+Views = Float32[np.ndarray, "views 28 28"]
 
 
 class Converted(NamedTuple):
@@ -29,10 +46,12 @@ class Converted(NamedTuple):
 
     Attributes:
         digit: the image.
+        views: what a network classifies: the image alone if it is taken as it is, otherwise five views of the digit.
         ink: where it was found; None if the image is taken as it is.
     """
 
     digit: Digit
+    views: Views
     ink: Ink | None
 
 
@@ -48,9 +67,9 @@ def converted(gray: Gray, dataset: str) -> Converted:
     if dataset == "mnist" or (dataset == "emnist_digits" and gray.shape != (SIDE, SIDE)):
         return normalize(gray)
     if gray.shape == (SIDE, SIDE):
-        return Converted(gray, None)
+        return _as_it_is(gray)
     picture = fitted(Image.fromarray((gray * 255).round().astype(np.uint8)))
-    return Converted(np.asarray(picture, dtype=np.float32) / np.float32(255), None)
+    return _as_it_is(np.asarray(picture, dtype=np.float32) / np.float32(255))
 
 
 def normalize(gray: Gray) -> Converted:
@@ -61,9 +80,36 @@ def normalize(gray: Gray) -> Converted:
     """
     for image in (gray, 1 - gray):
         if _has_mnist_format(image):
-            return Converted(image, None)
+            return _as_it_is(image)
     ink = find(gray)
-    return Converted(_centered(_fitted(ink.shades)), ink)
+    top, left, bottom, right = ink.box
+    fills = min((bottom - top) / gray.shape[0], (right - left) / gray.shape[1]) >= FILLS
+    stretched = fills and min(ink.shades.shape) >= SQUARE * max(ink.shades.shape)
+    return Converted(_centered(_fitted(ink.shades)), _views(ink.shades, NARROW if stretched else 1.0), ink)
+
+
+def _as_it_is(digit: Digit) -> Converted:
+    return Converted(digit, digit[None], None)
+
+
+def _views(shades: Gray, width: float) -> Views:
+    """Return views of a digit: as it is, turned to either side, narrower and wider.
+
+    Where they disagree, the mean of the network's probabilities is less sure, as it is for scribbles.
+
+    Args:
+        shades: of the digit.
+        width: of the first view, as a fraction of the digit's own: below 1 if the digit was stretched to a square.
+    """
+    scale = min(1, VIEWED / max(shades.shape))
+    height, own = (max(1, round(side * scale)) for side in shades.shape)
+    seen = []
+    for degrees, factor in ((0, 1), (TURN, 1), (-TURN, 1), (0, NARROW), (0, 1 / NARROW)):
+        scaled = Image.fromarray(resized(shades, height, max(1, round(own * width * factor))))
+        turned = np.asarray(scaled.rotate(degrees, Image.Resampling.BILINEAR, expand=True))
+        box = ndimage.find_objects((turned > FAINT).astype(int))[0]
+        seen.append(_centered(_fitted(turned[box])))
+    return np.stack(seen)
 
 
 def _has_mnist_format(image: Gray) -> bool:

@@ -100,8 +100,16 @@ class TrainedRun:
         """
         import torch
 
-        network, pixels = self._trained, _pixels(images, self.config.data.dataset)
-        probabilities = network.probabilities(torch.from_numpy(pixels)).numpy()
+        network = self._trained
+        if isinstance(images, (str, Path)):
+            from mnist_mlp.inference.predict import digits_of
+
+            found, problems = digits_of(Path(images).expanduser(), network.dataset)
+            if problems:
+                raise problems[0]
+            probabilities = network.calibrated(network.logits([image.views for name, image in found])).numpy()
+        else:
+            probabilities = network.probabilities(torch.from_numpy(_pixels(images))).numpy()
         return Predictions(probabilities.argmax(axis=1), probabilities)
 
     def __repr__(self) -> str:
@@ -117,14 +125,7 @@ class TrainedRun:
         return f"<p>{escape(repr(self)[1:-1])}<br><code>{escape(str(self.folder))}</code></p>{rows}"
 
 
-def _pixels(images: Any, dataset: str) -> Float64[np.ndarray, "images 784"]:
-    if isinstance(images, (str, Path)):
-        from mnist_mlp.inference.predict import digits_of
-
-        digits, problems = digits_of(Path(images).expanduser(), dataset)
-        if problems:
-            raise problems[0]
-        return np.stack([digit for name, digit, ink in digits]).reshape(len(digits), PIXELS)
+def _pixels(images: Any) -> Float64[np.ndarray, "images 784"]:
     values = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
     if values.size == 0 or values.size % PIXELS or not {values.shape[-1:], values.shape[-2:]} & {(PIXELS,), (28, 28)}:
         said = _("images of the shape {shape}: one or more of 784 or 28 by 28 pixels are wanted")

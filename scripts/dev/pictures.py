@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 try:
     import numpy as np
     import pandas as pd
-    import torch
     from matplotlib.figure import Figure
     from PIL import Image, ImageDraw, ImageFont
     from scipy import ndimage
@@ -368,14 +367,13 @@ class Answer(NamedTuple):
 def answer(kind: str, label: int, picture: bytes, network: Trained) -> tuple[Answer, Array | None]:
     """Classify a picture; also return the digit that the network sees, unless the picture is refused."""
     try:
-        digit = preprocess.normalize(reader.read_image(io.BytesIO(picture), kind)).digit
+        image = preprocess.normalize(reader.read_image(io.BytesIO(picture), kind))
     except Problem:
         return Answer(kind, label, -1, 0.0, 0.0), None
-    images = torch.from_numpy(digit[None])
-    with torch.inference_mode():
-        unscaled = network.model(images).double().softmax(dim=1).max().item()
-    probability, guess = network.probabilities(images)[0].max(0)
-    return Answer(kind, label, int(guess), round(probability.item(), 6), round(unscaled, 6)), digit
+    logits = network.logits([image.views])
+    unscaled = logits.softmax(dim=1).max().item()
+    probability, guess = network.calibrated(logits)[0].max(0)
+    return Answer(kind, label, int(guess), round(probability.item(), 6), round(unscaled, 6)), image.digit
 
 
 def tabulated(answers: pd.DataFrame) -> str:
