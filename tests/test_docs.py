@@ -99,7 +99,7 @@ ELSEWHERE = [  # what installs, fetches or takes long; the tests of these script
 TRAININGS = [line for line in COMMANDS if line.startswith("python train.py") and line not in ELSEWHERE]
 VERBS = [line for line in COMMANDS if line.startswith("python scripts/") and line not in ELSEWHERE]
 
-AGAIN = ("seed=12,13,14", "collect.py", "curve.py", "--language es", "seed=range(10)")
+AGAIN = ("seed=12,13,14", "collect.py", "curve.py", "--language es", "seed=range(10)", "time.py --questions q01")
 """In commands that take long, and differ from others in the seeds or the language, or have tests of their own."""
 
 

@@ -128,6 +128,19 @@ def as_jpeg(image: UInt8) -> Any:
     return Image.open(file)
 
 
+def drawn(image: UInt8, factor: float, top: int, left: int) -> UInt8:
+    """Black on the white canvas of the page to draw on."""
+    page, ink = np.zeros((400, 400), np.uint8), larger(image, factor)
+    page[60 + top : 60 + top + len(ink), 60 + left : 60 + left + len(ink)] = ink
+    return 255 - page[60:340, 60:340]
+
+
+def gaps(side: int) -> UInt8:
+    """White lines, four pixels wide, that cut a drawing to pieces."""
+    lines = np.arange(side) % 60 < 4
+    return np.where(lines[:, None] | lines, np.uint8(255), np.uint8(0))
+
+
 CHANGES: dict[str, Callable[[UInt8], Any]] = {
     "inverted": lambda image: 255 - image,
     "reduced to 3/4": lambda image: larger(image, 0.75),
@@ -147,6 +160,9 @@ CHANGES: dict[str, Callable[[UInt8], Any]] = {
     "specks": dirty,
     "a photograph": photographed,
     "JPEG": as_jpeg,
+    "drawn very small, in a corner": lambda image: drawn(image, 1.2, 4, 240),
+    "drawn very large": lambda image: drawn(image, 13, -42, -42),
+    "drawn in pieces": lambda image: np.maximum(drawn(image, 8, 30, 30), gaps(280)),
 }
 
 
@@ -343,6 +359,17 @@ def test_the_probabilities_are_the_means_over_the_views(runs: Path, records: UIn
     with torch.inference_mode():
         means = [network.model(torch.from_numpy(each.views)).double().softmax(1).mean(0) for each in images]
     assert torch.allclose(network.logits([each.views for each in images]).exp(), torch.stack(means))
+
+
+@pytest.mark.parametrize("number", [25, 48, 68, 73, 79, 86, 93, 94, 95, 130])
+def test_in_a_scan_that_is_cut_to_its_digit_the_strokes_are_ink_and_not_the_holes(records: UInt8, number: int) -> None:
+    rows, columns = (np.flatnonzero((records[number] > 12).any(axis)) for axis in (1, 0))
+    alone = Image.fromarray(records[number][rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    light = np.asarray(alone.resize((200, 200), BICUBIC))
+    for image, dark in ((255 - light, True), (light, False)):
+        ink = digit.normalize(as_gray(image)).ink
+        assert ink is not None
+        assert ink.dark is dark
 
 
 def test_ink_that_encloses_more_areas_than_an_8_is_no_digit(records: UInt8) -> None:

@@ -152,6 +152,19 @@ def test_the_noise_scale_on_the_page_of_results_is_that_of_the_published_runs() 
         assert np.allclose(values, scales.loc[values.index].eval("variance / squared_norm"), rtol=1e-4)
 
 
+def test_the_times_on_the_page_of_results_are_those_that_were_measured() -> None:
+    timed = pd.read_csv(RESULTS / "times.csv")
+    _, *rows = table_after("## Times", PAGE)
+    assert len(rows) == timed.id.nunique() > 20
+    assert {(each.threads, each.instructions) for each in timed.itertuples()} == {(2, "AVX512")}
+    for name, rounds, seconds, ratio, between, _notebook in rows:
+        own = timed[timed.variant == name.strip("`")]
+        ratios = own.seconds / own.baseline_seconds
+        assert (rounds, seconds, ratio) == (str(len(own)), f"{own.seconds.median():.2f}", f"{ratios.median():.2f}")
+        assert between == f"{ratios.min():.2f} to {ratios.max():.2f}"
+    assert {name.strip("`"): cell for name, *_, cell in rows if cell}["q07"] == "98"
+
+
 def test_the_table_of_pictures_is_that_of_the_published_answers() -> None:
     bench = runpy.run_path(str(ROOT / "scripts" / "dev" / "pictures.py"))
     answers, page = pd.read_csv(RESULTS / "pictures.csv"), (RESULTS / "pictures.md").read_text(encoding="utf-8")

@@ -104,6 +104,11 @@ def test_what_is_shared_by_questions_is_timed_once(script: Script, training: Tra
     assert [row.question for row in times.rows("runs")] == ["baseline", "q02", "q05"]
 
 
+def test_variants_that_explain_an_answer_are_timed_if_asked_for(script: Script, training: Training) -> None:
+    assert script("time.py", "--questions", "q02", "--rounds", "1", "--why").returncode == 0
+    assert [row.variant for row in times.rows("runs")] == ["baseline", "q02", "q02_equal_parameters", "q02_equal_time"]
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_a_table_of_80_columns_has_medians_the_fastest_run_and_the_notebooks_ratio(
     script: Script, training: Training, language: str

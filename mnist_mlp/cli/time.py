@@ -33,8 +33,14 @@ COLUMN = 10
 
 
 def distinct(study: Study) -> list[Variant]:
-    """List the variants of a study, each configuration once; the baseline is one, which shows what chance does."""
-    return list({variant.id: variant for variant in study.variants}.values())
+    """List the variants of a study, each configuration once, by the name that comes first.
+
+    The baseline is one, which shows what chance does.
+    """
+    first: dict[str, Variant] = {}
+    for variant in study.variants:
+        first.setdefault(variant.id, variant)
+    return list(first.values())
 
 
 def measure(study: Study, rounds: int) -> list[times.Row]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Num, Shaped
@@ -25,6 +26,11 @@ WIDEST = 0.3
 
 AROUND = 0.45
 """How far the surroundings of a pixel reach, as a fraction of an image's longer side: twice as far as most strokes."""
+
+MARGIN = 0.3
+"""The width of the paper that is added around an image for that decision, as a fraction of its longer side.
+
+A picture that was cut to its digit has too little: in it, the holes of an 8 stand out rather than its strokes."""
 
 CONTRAST = 0.08
 """The minimum contrast of a digit with its paper; that of black with white is 1."""
@@ -51,10 +57,10 @@ FRAME = 0.9
 """The minimum fraction of each side of its bounding box that a frame covers."""
 
 AS_TALL = 0.5
-"""A piece with this fraction of the tallest one's height may be a digit of its own."""
+"""Pieces with this fraction of the tallest one's height may be a digit of their own."""
 
 APART = 0.1
-"""Digits beside each other have a gap between them of at least this fraction of their height."""
+"""Digits have a gap between them of at least this fraction of their longest side; pieces of one have smaller gaps."""
 
 ENCLOSED = 2
 """A digit encloses at most two areas, as an 8 does; 15 of 30,000 of MNIST's enclose more."""
@@ -175,9 +181,17 @@ def _is_dark(image: Gray) -> bool:
     Strokes are dark or light against the median around them; the holes of a thick 8 may be, too, but reach less far.
     """
     coarse = _within(image, COARSE_SIDE)
+    top, bottom, left, right = map(_ends, _sides(coarse))
+    coarse = np.pad(coarse, round(MARGIN * max(coarse.shape)), constant_values=((top, bottom), (left, right)))
     around = ndimage.median_filter(coarse, round(AROUND * max(coarse.shape)) | 1, mode="nearest")
     threshold = 0.9 * float(np.abs(coarse - around).max())
     return _reach(around - coarse > threshold) >= _reach(coarse - around > threshold)
+
+
+def _ends(side: Num[np.ndarray, " length"]) -> float:
+    """Return the shade of both ends of an image's side, where digits that touch the side rarely are."""
+    length = max(1, len(side) // 8)
+    return float(np.median(np.concatenate([side[:length], side[-length:]])))
 
 
 def _reach(strong: Mask) -> int:
@@ -261,21 +275,30 @@ def _longest(boxes: Iterable[tuple[slice, slice]]) -> int:
 
 
 def _several(boxes: Iterable[tuple[slice, slice]]) -> bool:
-    """Whether pieces are digits beside or above each other: of similar size, with a gap between them."""
+    """Whether pieces are digits beside or above each other: of similar height, with a gap between them."""
     boxes = list(boxes)
-    tallest = max(_length(rows) for rows, columns in boxes)
-    tall = [box for box in boxes if _length(box[0]) >= AS_TALL * tallest]
-    return any(_apart([box[axis] for box in tall], APART * tallest) for axis in (0, 1))
-
-
-def _apart(parts: list[slice], gap: float) -> bool:
-    """Whether there is a gap among some rows or columns."""
-    reached = None
-    for part in sorted(parts, key=lambda each: each.start):
-        if reached is not None and part.start - reached >= gap:
+    for axis in (0, 1):
+        groups = _groups(boxes, axis)
+        tallest = max(_length(rows) for rows, columns in groups)
+        tall = [group[axis] for group in groups if _length(group[0]) >= AS_TALL * tallest]
+        if any(after.start - before.stop >= APART * _longest(groups) for before, after in pairwise(tall)):
             return True
-        reached = part.stop if reached is None else max(reached, part.stop)
     return False
+
+
+def _groups(boxes: list[tuple[slice, slice]], axis: int) -> list[tuple[slice, slice]]:
+    """Unite the pieces without a gap between their rows, or between their columns."""
+    groups: list[tuple[slice, slice]] = []
+    for box in sorted(boxes, key=lambda each: each[axis].start):
+        if groups and box[axis].start <= groups[-1][axis].stop:
+            (rows, columns), (above, before) = box, groups.pop()
+            box = _united(above, rows), _united(before, columns)
+        groups.append(box)
+    return groups
+
+
+def _united(part: slice, other: slice) -> slice:
+    return slice(min(part.start, other.start), max(part.stop, other.stop))
 
 
 def _sides(image: Shaped[np.ndarray, "height width"]) -> tuple[Shaped[np.ndarray, " length"], ...]:

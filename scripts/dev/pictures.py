@@ -157,8 +157,9 @@ def transparent(ink: Array, random: Random, color: int) -> bytes:
 
 
 def stretched(ink: Array, random: Random) -> bytes:
-    """Scan a digit that fills a square, its proportions lost."""
-    image = Image.fromarray(ink.astype(np.float32)).resize((200, 200), Image.Resampling.BICUBIC)
+    """Scan a digit that was stretched to fill a square, its proportions lost."""
+    alone = ink[1:-1, 1:-1].astype(np.float32)  # without the margin of `cropped`
+    image = Image.fromarray(alone).resize((200, 200), Image.Resampling.BICUBIC)
     return png(1 - np.asarray(image))
 
 

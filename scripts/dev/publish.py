@@ -6,7 +6,8 @@
 The report is that of the runs in the folder, of all seeds unless `--seeds` limits them. The pages take the answers and
 the summary from it; what they say beside their tables stays as it is, and tests compare it with the published files.
 Runs of the baseline that were trained with the callback noise_scale give noise_scale.csv and its table; the curves that
-`mnist-mlp curve NAME --out docs/results/curves` has written give their sentences.
+`mnist-mlp curve NAME --out docs/results/curves` has written give their sentences, and the times.csv of `mnist-mlp time`
+the times.
 """
 
 import os
@@ -19,6 +20,7 @@ try:
     import pandas as pd
 
     from mnist_mlp.cli.arguments import Parser, clean_exit, whole_number
+    from mnist_mlp.cli.time import distinct
     from mnist_mlp.curves.curve import CURVES
     from mnist_mlp.curves.sample import samples
     from mnist_mlp.curves.text import sentences
@@ -27,6 +29,7 @@ try:
     from mnist_mlp.report.study import Study, gather
     from mnist_mlp.report.tables import Tables
     from mnist_mlp.report.text import Words
+    from mnist_mlp.report.times import notebook_ratio
     from mnist_mlp.report.write import write
     from mnist_mlp.runs.folder import Run
     from mnist_mlp.statistics import summarize
@@ -85,6 +88,19 @@ def by_epoch(scales: "pd.DataFrame") -> str:
     return "".join(["| epoch | n | noise scale, images |\n", "|---:|---:|---:|\n", *rows])
 
 
+def timed(study: Study) -> str:
+    """Tabulate the times of the runs that `mnist-mlp time` has timed, each configuration once."""
+    rows = ["| variant | rounds | seconds | times the baseline | lowest to highest | notebook |\n"]
+    rows.append("|---|---:|---:|---:|---:|---:|\n")
+    for variant in distinct(study):
+        if found := study.times.get(variant.id):
+            notebook = notebook_ratio(variant.config)
+            ratios = f"{found.ratio:.2f} | {found.lowest:.2f} to {found.highest:.2f}"
+            own = "" if notebook is None else f"{notebook:.2g}"
+            rows.append(f"| `{variant.name}` | {found.rounds} | {found.seconds:.2f} | {ratios} | {own} |\n")
+    return "".join(rows)
+
+
 def curves() -> str:
     """List the sentences of the published curves."""
     said = []
@@ -119,6 +135,7 @@ def main() -> None:
         if scales is not None:
             scales.to_csv(RESULTS / "noise_scale.csv", index=False, float_format="%.6g")
             text = spliced(text, "## Is it what theory says?", "|", by_epoch(scales))
+        text = spliced(text, "## Times", "|", timed(study))
         page.write_text(spliced(text, "## Curves", "- ", curves()), encoding="utf-8")
     for name, language, heading in (("README.md", "en", "## The answers"), ("README.es.md", "es", "## Las respuestas")):
         with speaking(language):
