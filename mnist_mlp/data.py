@@ -14,6 +14,8 @@ from torch import Tensor
 
 from mnist_mlp import datasets, mnist
 from mnist_mlp.augmentation import Deformation
+from mnist_mlp.config.valid import BATCH, DATASETS, Names, problem_of
+from mnist_mlp.errors import Problem
 
 RECORDS = 60_000
 PART = 10
@@ -257,6 +259,10 @@ class MNISTDataModule(lightning.LightningDataModule):
             `Batch`.
         dataset: a name of `datasets.source`.
         content: the hash that a folder of images must have; None takes what it has.
+
+    Raises:
+        Problem: a name is unknown, the batch size is no positive whole number, or a folder of images is not as it
+            should be.
     """
 
     def __init__(
@@ -273,6 +279,13 @@ class MNISTDataModule(lightning.LightningDataModule):
         content: str | None = None,
     ) -> None:
         super().__init__()
+        for name, value, valid in (
+            ("protocol", protocol, Names(tuple(PROTOCOLS))),
+            ("dataset", dataset, Names(DATASETS)),
+            ("batch", batch, BATCH),
+        ):
+            if problem := problem_of(name, value, valid):
+                raise Problem(problem)
         self.source = datasets.source(dataset, dir, content)
         self.kind_of_protocol, self.split_seed = PROTOCOLS[protocol], seed if split_seed is None else split_seed
         self.batch = batch

@@ -8,14 +8,19 @@ from mnist_mlp.language import N_, _
 
 OF_THE_SYSTEM = (
     N_("Address already in use"),
+    N_("Connection refused"),
     N_("Disk quota exceeded"),
     N_("File name too long"),
     N_("Is a directory"),
+    N_("Name or service not known"),
+    N_("Network is unreachable"),
     N_("No space left on device"),
     N_("No such file or directory"),
     N_("Not a directory"),
     N_("Permission denied"),
     N_("Read-only file system"),
+    N_("Temporary failure in name resolution"),
+    N_("timed out"),
 )
 """The reasons that a system gives most often."""
 

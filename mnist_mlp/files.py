@@ -25,7 +25,10 @@ def make_folder(folder: Path) -> None:
 def unwritable(folder: Path) -> Path | None:
     """Return the existing path, the folder or the nearest above it, that keeps it from being made or written to."""
     folder = folder.expanduser().absolute()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+    except (OSError, ValueError):  # a name that is too long, or has a null character
+        return folder
     return None if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else there
 
 

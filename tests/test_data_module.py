@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from mnist_mlp.data import MNISTDataModule
+from mnist_mlp.errors import Problem
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -86,6 +87,20 @@ def test_prediction_gets_the_test_images(tmp_path: Path) -> None:
     data = MNISTDataModule()
     (logits,) = trainer(tmp_path).predict(Linear(), data) or ()
     assert logits.shape == (10_000, 10)
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"protocol": "notebok"}, "protocol=notebok: protocol is one of disjoint, notebook; did you mean notebook?"),
+        ({"dataset": "kmnits"}, "dataset=kmnits: dataset is one of mnist, fashion, kmnist, "),
+        ({"batch": 0}, "batch=0: batch is "),
+    ],
+)
+def test_what_the_data_module_cannot_be_made_of_is_told(argument: dict[str, Any], said: str) -> None:
+    with pytest.raises(Problem) as problem:
+        MNISTDataModule(**argument)
+    assert str(problem.value).startswith(said)
 
 
 def test_each_seed_has_a_split_of_its_own_unless_one_is_given() -> None:

@@ -90,6 +90,7 @@ def test_predictions_are_those_that_the_test_counted() -> None:
         (np.zeros((0, 784)), "images of the shape (0, 784)"),
         (np.full((1, 784), -1), "images with values from -1 to -1"),
         (np.full((1, 784), "a"), "images of the type <U1"),
+        ([np.zeros((28, 28)), np.zeros((14, 14))], "images of different shapes: those of one call have the same"),
         ("nowhere.png", "nowhere.png: "),
     ],
 )
@@ -285,6 +286,14 @@ def test_the_job_of_another_hydra_application_can_train() -> None:
         assert GlobalHydra.instance().hydra is other
     assert not GlobalHydra.instance().is_initialized()
     assert HydraConfig.instance().cfg is None
+
+
+def test_a_composed_configuration_comes_alone(tmp_path: Path) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), **VERSION):
+        composed = hydra_compose("config", SHORT)
+    for more, keys in (((), {"epochs": 2}), (("epochs=2",), {}), ((composed,), {})):
+        with pytest.raises(lab.Problem, match="train: a composed configuration comes alone"):
+            lab.train(composed, *more, show=False, **keys)
 
 
 def test_what_hydra_composed_elsewhere_can_be_trained(tmp_path: Path) -> None:

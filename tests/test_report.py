@@ -49,7 +49,7 @@ def test_the_summary_has_every_variant_with_its_verdict_and_the_notebooks_figure
     assert "| 2 | hidden layers 200-200-200 (q02) | 5 | 97.20 ± 0.12 | 97.70 ± 0.12 | the same |" in summary
     assert "| 5 | activation relu-tanh (q05) | 5 | 98.20 ± 0.12 | 98.70 ± 0.12 | better | 98.67 | 97.83 |" in summary
     assert "| 6 | batch 10000 (q06) | 5 | 90.20 ± 0.15 | 90.70 ± 0.15 | worse | 90.37 | 91.00 |" in summary
-    assert "in this summary for all 3 comparisons of the report" in summary
+    assert "in this summary for all comparisons of the report (3)" in summary
 
 
 def test_a_question_is_answered_from_its_numbers(find: Callable[..., Study], written: Callable[..., str]) -> None:
@@ -171,7 +171,7 @@ def test_runs_that_diverged_and_that_are_missing_are_named_and_not_averaged(
     markdown = written(find(["q06"], seeds=[*SEEDS, 5]))
     text = section(markdown, 6)
     assert "Diverged, not in the means: batch 10000, seed 1." in text
-    assert "Missing: baseline, seed 5; batch 10000, seed 2, 5." in text
+    assert "Missing: baseline, seed 5; batch 10000, seeds 2, 5." in text
     assert "| batch 10000 (q06) | 3 |" in text
     assert "- runs: 8 completed, 1 diverged, 3 missing" in markdown
 
@@ -201,7 +201,7 @@ def test_two_replicates_decide_nothing_and_the_report_says_so(
     assert f"2 replicates decide nothing ({MINUS}7.00 ± 0.00 points); train at least three" in text
     assert "| too few replicates | — |" in text
     assert "With fewer than three replicates this cannot be judged." in text
-    assert "in this summary for all 0 comparisons of the report" in markdown
+    assert "in this summary for all comparisons of the report (0)" in markdown
 
 
 def test_runs_of_another_training_do_not_judge_the_notebook(
@@ -252,7 +252,7 @@ def test_it_can_be_told_in_spanish(find: Callable[..., Study], written: Callable
     record_all(find())
     markdown = written(find(), "es")
     reference = f"97,70 ± 0,09{SPACE}%"
-    assert f"- la referencia: el {reference} de las imágenes de test y el 97,20 ± 0,09{SPACE}% de las" in markdown, (
+    assert f"- la referencia: {reference} de las imágenes de test y 97,20 ± 0,09{SPACE}% de las" in markdown, (
         markdown[:2500]
     )
     assert "**Con ReLU y después tanh, la exactitud en test supera en 1,00 puntos la de la referencia.**" in markdown

@@ -198,7 +198,7 @@ q01.compare()
 #
 # Con las imágenes de test: pérdida 0,0709, exactitud 97,97 %. En resumen, dice:
 #
-# > La exactitud subió un poco (97,99 frente a 96,73 de la red inicial del curso). El entrenamiento tardó 13,2 s. Se
+# > La exactitud subió un poco (97,99 frente al 96,73 de la red inicial del curso). El entrenamiento tardó 13,2 s. Se
 # > probaron anchos entre 200 y 350; 256 dio una vez 98,82 y no se pudo repetir: ningún ancho dio una mejora
 # > considerable y consistente.
 
@@ -480,8 +480,9 @@ q07.compare()
 #
 # Con las imágenes de test: pérdida 0,2233, exactitud 96,57 %. En resumen, dice:
 #
-# > Con mucho la más lenta, más de 80 veces la original; la exactitud es casi la misma y no mejora (en torno a 0,97).
-# > Coherente con la teoría del descenso de gradiente estocástico: los lotes pequeños traen ruido.
+# > Con mucho la más lenta: tarda más de 80 veces lo que la original; la exactitud es casi la misma y no mejora
+# > (en torno a 0,97).
+# > Es coherente con la teoría del descenso de gradiente estocástico: los lotes pequeños introducen ruido.
 
 # %% [markdown]
 # **Para pensar:** ¿qué optimizador da estos pasos? ¿Es el de la teoría? ¿Cómo evolucionan, época a época, la pérdida
@@ -525,7 +526,7 @@ q08.compare()
 #
 # Con las imágenes de test: pérdida 0,1536, exactitud 95,48 %. En resumen, dice:
 #
-# > La convergencia es más lenta y el tiempo cerca del doble del original; no se afirma ninguna diferencia
+# > La convergencia es más lenta y el tiempo, cerca del doble del original; no se afirma ninguna diferencia
 # > significativa en la exactitud.
 
 # %% [markdown]
@@ -568,12 +569,12 @@ q09.compare()
 #
 # Con las imágenes de test: pérdida 2,3125, exactitud 10,28 %. En resumen, dice:
 #
-# > Con 0,2 el modelo va muy mal, 10 % de exactitud en validación: no converge y no aprende nada.
+# > Con 0,2 el modelo va muy mal, con un 10 % de exactitud en validación: no converge y no aprende nada.
 
 # %% [markdown]
 # **Para pensar:** ¿qué exactitud tiene una red que a todas las imágenes les asigna el mismo dígito? La respuesta del
-# original se refiere a otra tasa de aprendizaje que la del ejercicio: ¿qué habría respondido con la correcta? ¿Están
-# las semillas igual de próximas entre sí con 0,02 que con 0,2?
+# original se refiere a una tasa de aprendizaje distinta de la del ejercicio: ¿qué habría respondido con la correcta?
+# ¿Están las semillas igual de próximas entre sí con 0,02 que con 0,2?
 #
 # **Tu respuesta:** …
 
@@ -613,7 +614,7 @@ q10.compare()
 #
 # Con las imágenes de test: pérdida 0,0812, exactitud 97,71 %. En resumen, dice:
 #
-# > El mejor intento dio 97,71 % en test (98,38 % en validación en la última época); no se llegó al 98,5 %.
+# > El mejor intento dio un 97,71 % en test (98,38 % en validación en la última época); no se llegó al 98,5 %.
 
 # %% [markdown]
 # **Para pensar:** el objetivo es de exactitud en *validación*. Vuelve a mirar las épocas del original: ¿concuerda con

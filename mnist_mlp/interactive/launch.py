@@ -40,6 +40,9 @@ def train(*overrides: str | Config | DictConfig, show: bool = True, **keys: Any)
     with _LOCK:
         with composing():
             if network is None and overrides and isinstance(overrides[0], (Config, DictConfig)):
+                if len(overrides) > 1 or keys:
+                    said = _("train: a composed configuration comes alone; compose it with the other overrides")
+                    raise Problem(said)
                 config = named(overrides[0])
             else:
                 launch = _checked([*_texts(overrides), *overrides_of(keys)], _described(network, show))

@@ -126,7 +126,10 @@ class TrainedRun:
 
 
 def _pixels(images: Any) -> Float64[np.ndarray, "images 784"]:
-    values = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    try:
+        values = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    except ValueError as error:
+        raise Problem(_("images of different shapes: those of one call have the same")) from error
     if values.size == 0 or values.size % PIXELS or not {values.shape[-1:], values.shape[-2:]} & {(PIXELS,), (28, 28)}:
         said = _("images of the shape {shape}: one or more of 784 or 28 by 28 pixels are wanted")
         raise Problem(said.format(shape=values.shape))

@@ -169,7 +169,7 @@ class Sweep:
         """Count the runs."""
         done = sum(run.status == "completed" for run in self.runs)
         said = ngettext(
-            "sweep of {number} runs, {done} completed", "sweep of {number} runs, {done} completed", len(self.runs)
+            "sweep of {number} run, {done} completed", "sweep of {number} runs, {done} completed", len(self.runs)
         )
         return f"<{said.format(number=len(self.runs), done=done)}>"
 

@@ -8,7 +8,7 @@ from math import inf
 from typing import Literal
 
 from mnist_mlp.lab import PROTOCOLS, claims, notebook_run_of, notebook_runs
-from mnist_mlp.language import _, figure
+from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.report import times
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
 from mnist_mlp.report.text import Words, number, percent, points
@@ -99,7 +99,7 @@ class Answers:
         variants = [each for each in self.study.of(question, self.protocol) if each.changes]
         if not any(each.completed for each in variants):
             return []
-        baseline = (self.words.accuracy(self.study, self.baseline, of) for of in (on_test, on_validation))
+        baseline = (self.words.accuracy(self.study, self.baseline, of, unit=True) for of in (on_test, on_validation))
         return [
             self.texts["beside"].format(*baseline),
             *(self.words.difference(self.study, each) for each in variants),
@@ -118,14 +118,14 @@ class Answers:
         for each in self.study.of(question, self.protocol, explains=True):
             if each.completed and each.experiment in self.texts["explaining"]:
                 judgement, difference = self.study.judged_in(each), self.study.differences[each.id].test
-                accuracy = self.words.accuracy(self.study, each, on_test)
+                accuracy = self.words.accuracy(self.study, each, on_test, unit=True)
                 verdict = "" if math.isnan(judgement.p) else f"; {self.words.verdict(judgement)}"
                 named = self.texts["explaining"][each.experiment]
                 shown.append(
                     self.texts["explained_by"].format(named, accuracy, points(difference, judgement.level), verdict)
                 )
         numbers = self.texts["explained"].format(
-            self.words.accuracy(self.study, self.baseline, on_test), "; ".join(shown)
+            self.words.accuracy(self.study, self.baseline, on_test, unit=True), "; ".join(shown)
         )
         return [self.texts["why_of"][question], *([numbers] if shown else [])]
 
@@ -140,7 +140,8 @@ class Answers:
 
     def _seeds(self, variant: Variant, seeds: list[int]) -> str:
         protocol = f", {self.texts['data'][variant.protocol]}" if len(self.study.protocols) > 1 else ""
-        return self.texts["seeds"].format(self.words.name(variant) + protocol, ", ".join(ranges(seeds)))
+        said = ngettext("{name}, seed {seeds}", "{name}, seeds {seeds}", len(seeds))
+        return said.format(name=self.words.name(variant) + protocol, seeds=", ".join(ranges(seeds)))
 
     def _target(self, variant: Variant, question: str) -> str:
         return self._reached(variant, question, self.texts["target"])

@@ -105,12 +105,19 @@ class Words:
         activation, rate = self.value(str(config.model.activation)), figure(config.optimizer["lr"], "g")
         return self.texts["network"].format(sizes, activation, optimizer, rate, self.value(str(config.batch)), epochs)
 
-    def accuracy(self, study: Study, variant: Variant, of: Callable[[Result], float]) -> str:
-        """Write the mean of accuracies with its interval, or their median and range where that says more."""
-        values = list(variant.values(of).values())
+    def accuracy(self, study: Study, variant: Variant, of: Callable[[Result], float], unit: bool = False) -> str:
+        """Write the mean of accuracies with its interval, or their median and range where that says more.
+
+        Args:
+            study: of the variant.
+            variant: whose accuracies these are.
+            of: which of them.
+            unit: whether to write the sign of percent, which the heading of a table has.
+        """
+        values, sign = list(variant.values(of).values()), self.texts["percent"] if unit else "{0}"
         if not (values and study.is_ranked(variant)):
-            return percent(variant.summary(of))
-        middle, low, high = (number(100 * each) for each in (median(values), min(values), max(values)))
+            return sign.format(percent(variant.summary(of)))
+        middle, low, high = (sign.format(number(100 * each)) for each in (median(values), min(values), max(values)))
         text = self.texts["median"].format(middle, low, high) if len(values) > 1 else middle
         return self.texts["failed"].format(text, variant.failed, len(values)) if variant.failed else text
 

@@ -26,7 +26,7 @@ TEXTS: dict[str, Any] = {
             "points if two one-sided t-tests show that; otherwise it is undecided, with the number of replicates that "
             "would decide it with a probability of 80%, should the difference and the spread stay as they are. Fewer "
             "than three replicates decide nothing. Verdicts are adjusted for multiple comparisons by Holm's method at "
-            "the level 0.05: in this summary for all {1} comparisons of the report, in each answer for those of its "
+            "the level 0.05: in this summary for all comparisons of the report ({1}), in each answer for those of its "
             "question. The interval beside a verdict is the one at its adjusted level, and says the same. “Detectable” "
             "is the smallest difference that would have been found with a probability of 80%."
         ),
@@ -117,6 +117,7 @@ TEXTS: dict[str, Any] = {
         "too few": N_("too few replicates"),
     },
     "needs": N_("{0} ({1} would decide)"),
+    "percent": N_("{0}%"),
     "median": N_("median {0} ({1} to {2})"),
     "failed": N_("{0}, {1} of {2} failed"),
     "difference": {
@@ -229,8 +230,8 @@ TEXTS: dict[str, Any] = {
         "q10_batch": N_("without its batch (100)"),
         "q10_best": N_("2048-200 units, batch 1,000, learning rate 0.002 and 80 epochs (q10_best)"),
     },
-    "explained": N_("Test accuracy beside the baseline's {0}%: {1}."),
-    "explained_by": N_("{0}, {1}% ({2}{3})"),
+    "explained": N_("Test accuracy beside the baseline's {0}: {1}."),
+    "explained_by": N_("{0}, {1} ({2}{3})"),
     "words": {
         "hidden_sizes": N_("hidden layers {0}"),
         "activation": N_("activation {0}"),
@@ -242,14 +243,13 @@ TEXTS: dict[str, Any] = {
     "as_run": N_("(as run)"),
     "network": N_("{0}, {1}, {2} {3}, batch {4}, {5}"),
     "last_epochs": N_("{0} ({1} of {2} epochs)"),
-    "beside": N_("the baseline: {0}% of the test images, {1}% of the validation images"),
+    "beside": N_("the baseline: {0} of the test images, {1} of the validation images"),
     "launched": N_("± over {0}, each with its own seed and split"),
     "launched_shared": N_("± over {0}, which share the split {1}"),
     "repeat": N_("the report: {0}"),
     "nothing": N_("There are no completed runs."),
     "diverged": N_("Diverged, not in the means: {0}."),
     "missing": N_("Missing: {0}."),
-    "seeds": N_("{0}, seed {1}"),
     "target": {
         "reached": N_(
             "Validation accuracy is {0}% under the {3}: the target of {1}% is reached. The highest of any"
