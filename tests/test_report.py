@@ -252,9 +252,9 @@ def test_it_can_be_told_in_spanish(find: Callable[..., Study], written: Callable
     record_all(find())
     markdown = written(find(), "es")
     reference = f"97,70 ± 0,09{SPACE}%"
-    assert f"- la referencia: {reference} de las imágenes de test y 97,20 ± 0,09{SPACE}% de las" in markdown, (
-        markdown[:2500]
-    )
+    assert f"- la referencia: {reference} de las imágenes de test y 97,20 ± 0,09{SPACE}% de las" in markdown, markdown[
+        :2500
+    ]
     assert "**Con ReLU y después tanh, la exactitud en test supera en 1,00 puntos la de la referencia.**" in markdown
     assert "| 5 | activación ReLU-tanh (q05) | 5 | 98,20 ± 0,12 | 98,70 ± 0,12 | mejor | 98,67 | 97,83 |" in markdown
     assert f"tamaño de lote 10{SPACE}000" in markdown

@@ -200,6 +200,20 @@ def test_how_far_it_goes_is_by_ten_seeds_each() -> None:
     assert f"goes: {rows[-1][header.index('test %')]}% on the test images" in README
 
 
+def test_the_activations_of_the_best_network_are_compared_by_their_runs() -> None:
+    page = (RESULTS / "beyond.md").read_text(encoding="utf-8")
+    runs = pd.read_csv(RESULTS / "q10_activations.csv")
+    _, *rows = table_after("## How far the lab's own techniques go", page)
+    for row, (command, own) in zip(rows, runs.groupby("command", sort=False), strict=True):
+        assert row == [f"`{command}`", str(len(own)), percent(own.val_accuracy), percent(own.test_accuracy)]
+    said = []
+    for measure in ("test_accuracy", "val_accuracy"):
+        pairs = runs.pivot(index="seed", columns="command", values=measure)
+        assert not pairs.isna().any(axis=None)
+        said.append(percent(pairs[rows[0][0].strip("`")] - pairs[rows[1][0].strip("`")]))
+    assert f"better by {said[0]} points on the test images, and by {said[1]} on the validation images" in page
+
+
 SEARCHES = sorted((RESULTS / "searches").iterdir())
 
 
