@@ -93,6 +93,17 @@ def test_the_verbs_of_the_installed_command_work_outside_the_checkout(installed:
 
 
 @pytest.mark.slow
+def test_the_installed_package_trains_from_python_and_collects_what_a_class_hands_in(
+    installed: Callable[..., str],
+) -> None:
+    keys = "runs_dir='class/ana', author='Ana', show=False"
+    program = f"import mnist_mlp as lab; print(lab.sweep('question=q02', 'seed=0,1,2', *{SHORT!r}, {keys}))"
+    assert installed("-c", program, name="python") == "<sweep of 6 runs, 6 completed>\n"
+    printed = installed("collect", "class/ana", "--questions", "q02", *(f"--set={each}" for each in SHORT[:2]))
+    assert re.search(r"^ana +2/2$", printed, re.MULTILINE)
+
+
+@pytest.mark.slow
 def test_the_installed_command_answers_a_question(installed: Callable[..., str]) -> None:
     assert "12 jobs: " in installed("question=q01", "seed=0,1", *SHORT)
 
