@@ -172,6 +172,8 @@ def test_the_table_of_pictures_is_that_of_the_published_answers() -> None:
     assert set(answers.groupby("kind").size()) == {100}
     assert bench["tabulated"](answers) in page
     assert bench["calibrated"](answers) in page
+    read = answers[(answers.label >= 0) & (answers.kind != "unaltered") & (answers.guess == answers.label)]
+    assert f"{(read.probability <= 0.9).mean():.0%} of the right answers have a\n  probability of 90% or less" in page
 
 
 def test_the_figures_of_the_readme_and_the_report_are_there() -> None:
