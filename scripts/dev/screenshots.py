@@ -39,8 +39,10 @@ def tensorboard(runs_dir: Path) -> Iterator[str]:
         Problem: TensorBoard did not start.
     """
     load_first = ["--load_fast=false", "--reload_interval=0", "--reload_task=blocking"]
-    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={runs_dir}", "--port=0", *load_first]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8")
+    folder = runs_dir.absolute()
+    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={folder.name}", "--port=0", *load_first]
+    # in the folder above, as a page of TensorBoard shows the path that it was given
+    server = subprocess.Popen(command, cwd=folder.parent, stderr=subprocess.PIPE, encoding="utf-8")
     assert server.stderr
     try:
         last = "it prints nothing"
