@@ -351,6 +351,12 @@ def test_what_fills_a_square_is_also_tried_narrower_and_as_it_is() -> None:
     assert digit.normalize(ring).digit.sum() == pytest.approx(digit.normalize(ring).views[4].sum(), rel=0.02)
 
 
+def test_a_hairline_that_fills_a_square_has_views() -> None:
+    page = Image.new("L", (640, 640), 255)
+    ImageDraw.Draw(page).line((0, 639, 639, 0), fill=0, width=1)
+    assert [seen.max() for seen in digit.normalize(as_gray(page)).views] == [1] * 5
+
+
 def test_the_probabilities_are_the_means_over_the_views(runs: Path, records: UInt8) -> None:
     network = trained.load("best", str(runs))
     images = [digit.normalize(as_gray(255 - np.pad(larger(record, 4), 20))) for record in records[:3]]

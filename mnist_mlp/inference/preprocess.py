@@ -107,7 +107,8 @@ def _views(shades: Gray, width: float) -> Views:
     for degrees, factor in ((0, 1), (TURN, 1), (-TURN, 1), (0, NARROW), (0, 1 / NARROW)):
         scaled = Image.fromarray(resized(shades, height, max(1, round(own * width * factor))))
         turned = np.asarray(scaled.rotate(degrees, Image.Resampling.BILINEAR, expand=True))
-        box = ndimage.find_objects((turned > FAINT).astype(int))[0]
+        faint = min(FAINT, turned.max() / 2)  # a hairline is fainter, once it is reduced
+        box = ndimage.find_objects((turned > faint).astype(int))[0]
         seen.append(_centered(_fitted(turned[box])))
     return np.stack(seen)
 
