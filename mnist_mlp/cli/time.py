@@ -32,25 +32,16 @@ WIDTH = 80
 COLUMN = 10
 
 
-def distinct(study: Study) -> list[Variant]:
-    """List the variants of a study, each configuration once, by the name that comes first.
-
-    The baseline is one, which shows what chance does.
-    """
-    first: dict[str, Variant] = {}
-    for variant in study.variants:
-        first.setdefault(variant.id, variant)
-    return list(first.values())
-
-
 def measure(study: Study, rounds: int) -> list[times.Row]:
     """Time every variant once in each round, and the baseline right after it.
+
+    The baseline is a variant, too, which shows what chance does.
 
     Raises:
         Problem: a run is not completed.
     """
     (baseline,) = study.baselines.values()
-    turns = [(number, variant) for number in range(1, rounds + 1) for variant in distinct(study)]
+    turns = [(number, variant) for number in range(1, rounds + 1) for variant in study.distinct]
     sweep = Sweep([variant.config for number, variant in turns])
     say(_("warm-up: its time is dropped"))
     train(baseline)
@@ -134,5 +125,5 @@ def main() -> None:
         study = gather(arguments.questions, [arguments.protocol], [0], folder, overrides, why=arguments.why)
         measured = measure(study, arguments.rounds)
     times.write(arguments.runs_dir, measured)
-    print(table(distinct(study), times.by_identity(times.rows(arguments.runs_dir))))
+    print(table(study.distinct, times.by_identity(times.rows(arguments.runs_dir))))
     print(Path(arguments.runs_dir) / times.TIMES)

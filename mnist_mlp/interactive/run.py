@@ -102,15 +102,15 @@ class TrainedRun:
 
         network = self._trained
         if isinstance(images, (str, Path)):
-            from mnist_mlp.inference.predict import digits_of
+            from mnist_mlp.inference.predict import digits_of, probabilities
 
             found, problems = digits_of(Path(images).expanduser(), network.dataset)
             if problems:
                 raise problems[0]
-            probabilities = network.calibrated(network.logits([image.views for name, image in found])).numpy()
+            of_each = np.array(probabilities(network, [image for name, image in found]))
         else:
-            probabilities = network.probabilities(torch.from_numpy(_pixels(images))).numpy()
-        return Predictions(probabilities.argmax(axis=1), probabilities)
+            of_each = network.probabilities(torch.from_numpy(_pixels(images))).numpy()
+        return Predictions(of_each.argmax(axis=1), of_each)
 
     def __repr__(self) -> str:
         """Name the run with its status and its test accuracy."""

@@ -223,10 +223,17 @@ class Study:
         there = [self.baselines[protocol], *self.variants]
         return next(each for each in there if (each.protocol, each.changes) == (protocol, variant.changes))
 
+    @cached_property
+    def distinct(self) -> list[Variant]:
+        """The variants, each configuration once, by the name that comes first."""
+        first: dict[str, Variant] = {}
+        for variant in self.variants:
+            first.setdefault(variant.id, variant)
+        return list(first.values())
+
     def results(self) -> Iterator[Result]:
         """Return every record once."""
-        distinct = {variant.id: variant for variant in self.variants}
-        for variant in distinct.values():
+        for variant in self.distinct:
             yield from variant.results.values()
 
     def table(self) -> "pd.DataFrame":

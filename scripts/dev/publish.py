@@ -20,7 +20,6 @@ try:
     import pandas as pd
 
     from mnist_mlp.cli.arguments import Parser, clean_exit, whole_number
-    from mnist_mlp.cli.time import distinct
     from mnist_mlp.curves.curve import CURVES
     from mnist_mlp.curves.sample import samples
     from mnist_mlp.curves.text import sentences
@@ -92,7 +91,7 @@ def timed(study: Study) -> str:
     """Tabulate the times of the runs that `mnist-mlp time` has timed, each configuration once."""
     rows = ["| variant | rounds | seconds | times the baseline | lowest to highest | notebook |\n"]
     rows.append("|---|---:|---:|---:|---:|---:|\n")
-    for variant in distinct(study):
+    for variant in study.distinct:
         if found := study.times.get(variant.id):
             notebook = notebook_ratio(variant.config)
             ratios = f"{found.ratio:.2f} | {found.lowest:.2f} to {found.highest:.2f}"
