@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import sys
 import warnings
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from mnist_mlp import image_folder, mnist, published
+from mnist_mlp.console import progress
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.images import CLASSES, PIXELS, fitted
 from mnist_mlp.language import _, figure
@@ -105,19 +105,15 @@ class OwnImages:
         return folder
 
     def _read(self) -> list[mnist.Records]:
-        from rich.console import Console
-        from rich.progress import track
-
         folder = self._folder()
         number = figure(len(folder.training) + len(folder.test), ",")
         log.info(_("reading %s images in %s"), number, self.directory)
-        console = Console(stderr=True, force_jupyter=False)
         both = []
         for train, images in ((True, folder.training), (False, folder.test)):
             pixels = np.empty((len(images), PIXELS), np.uint8)
-            shown = track(images, _("reading"), console=console, transient=True, disable=not sys.stderr.isatty())
-            for row, image in enumerate(shown):
-                pixels[row] = _pixels(image)
+            with progress() as bar:
+                for row, image in enumerate(bar.track(images, description=_("reading"))):
+                    pixels[row] = _pixels(image)
             labels = torch.tensor([image.label for image in images])
             both.append(mnist.Records(torch.from_numpy(pixels), labels))
             mnist.keep(self._kept(train), both[-1])

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import logging
-import sys
 import zipfile
 import zlib
 from http.client import HTTPException
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import UInt8
 
 from mnist_mlp import files, mnist
+from mnist_mlp.console import progress
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.images import DIGITS, SIDE
 from mnist_mlp.language import _, figure
@@ -193,18 +193,12 @@ def _fetch(download: Download, path: Path) -> str | None:
 
 def _copy(address: str, path: Path, md5: str) -> str | None:
     # Returns what is wrong with the answer, if anything is.
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 
     found = hashlib.md5(usedforsecurity=False)
     request = Request(address, headers={"User-Agent": "mnist_mlp"})
-    bar = Progress(
-        *(TextColumn(path.name), BarColumn(30), DownloadColumn(), TimeRemainingColumn()),
-        console=Console(stderr=True, force_jupyter=False),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as file, bar:
+    shown = progress(TextColumn(path.name), BarColumn(30), DownloadColumn(), TimeRemainingColumn())
+    with urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as file, shown as bar:
         expected = int(answer.headers.get("Content-Length") or 0)
         task = bar.add_task("", total=expected or None)
         while part := answer.read(1 << 16):

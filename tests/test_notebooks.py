@@ -1,15 +1,19 @@
 """The notebooks are what their sources and scripts/dev/notebooks.py make, in two languages alike."""
 
 import ast
+import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
 from conftest import ROOT, Done
+from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 from mnist_mlp import lab
 
@@ -119,6 +123,23 @@ def test_bars_are_left_out_and_the_lines_that_they_divided_joined() -> None:
     ]
     (joined,) = notebooks.without_bars(outputs)
     assert joined.text == "one\ntwo\n"
+
+
+def test_a_notebook_shows_a_bar_of_its_own_while_images_are_read(tmp_path: Path) -> None:
+    for number in range(2 * 70):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (28, 28), number).save(path)
+    code = f"""
+        from pathlib import Path
+        from mnist_mlp import datasets, mnist
+        mnist.default_directory = lambda: Path({str(tmp_path / "cache")!r})
+        datasets.source("folder", {str(tmp_path / "images")!r}, None).prepare()
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(textwrap.dedent(code))])
+    NotebookClient(notebook).execute(env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)})
+    outputs = notebook.cells[0].outputs
+    assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in outputs)
 
 
 def test_texts_change_without_executing_what_is_as_it_was(tmp_path: Path) -> None:

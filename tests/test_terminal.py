@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from mnist_mlp import console
 from mnist_mlp.callbacks import terminal
 from mnist_mlp.config.compose import compose_run, composing
 from mnist_mlp.interactive import jobs
 from mnist_mlp.lab import notebook_run_of
-from mnist_mlp.runs import console, ranks, sweep
+from mnist_mlp.runs import ranks, sweep
 from mnist_mlp.runs.record import Epoch, Result
 
 Command = Callable[..., int]

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from mnist_mlp.callbacks.history import History
 from mnist_mlp.config.schema import Config
+from mnist_mlp.console import console, rendered, stop
 from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import PROTOCOLS, NotebookRun
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.runs import checkpoint
-from mnist_mlp.runs.console import console, rendered, stop
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from mnist_mlp.cli.arguments import Parser, check_writable, path, some_of, whole_number
 from mnist_mlp.cli.report import protocol, protocols_of
+from mnist_mlp.console import showing
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.report.study import QUESTIONS
-from mnist_mlp.runs.console import showing
 
 
 def seed(text: str) -> int:

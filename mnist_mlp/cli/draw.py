@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_mlp.cli.arguments import RUN, Parser, path
+from mnist_mlp.console import showing
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _
-from mnist_mlp.runs.console import showing
 
 if TYPE_CHECKING:
     from mnist_mlp.inference.preprocess import Converted

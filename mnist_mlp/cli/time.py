@@ -18,12 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mnist_mlp.cli.arguments import Parser, check_writable, one_of, some_of, whole_number
+from mnist_mlp.console import say, shortened
 from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.jobs import training_function
 from mnist_mlp.language import _, figure
 from mnist_mlp.report import times
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, Variant, gather
-from mnist_mlp.runs.console import say, shortened
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result
 from mnist_mlp.runs.sweep import Sweep

@@ -14,8 +14,8 @@ from mnist_mlp import files
 from mnist_mlp.collection.classroom import Collection, named
 from mnist_mlp.collection.coverage import Row
 from mnist_mlp.collection.verdicts import VERDICTS, grouped, with_equal_weights
+from mnist_mlp.console import shortened
 from mnist_mlp.language import N_, _, figure, language
-from mnist_mlp.runs.console import shortened
 
 EXPLANATIONS = {
     "copied": N_(

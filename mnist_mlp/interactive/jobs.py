@@ -16,9 +16,9 @@ from omegaconf import DictConfig
 from mnist_mlp.config.compose import config_of_run, in_one_line, in_parallel
 from mnist_mlp.config.hydra_internals import Hydra
 from mnist_mlp.config.schema import Config
+from mnist_mlp.console import say, showing
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import _, speaking
-from mnist_mlp.runs.console import say, showing
 from mnist_mlp.runs.launch import Launch
 from mnist_mlp.runs.ranks import is_follower
 from mnist_mlp.runs.sweep import Sweep

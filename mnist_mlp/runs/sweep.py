@@ -10,10 +10,10 @@ from typing import Literal
 
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import TRAINING
+from mnist_mlp.console import console, left, rendered, say, shortened, showing
 from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.language import N_, _, figure, ngettext
-from mnist_mlp.runs.console import console, left, rendered, say, shortened, showing
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.record import Result, explained
 

@@ -1,4 +1,4 @@
-"""What is printed: in color and within the width of a terminal, plain and of any width elsewhere. Free of torch."""
+"""What is printed: in color and within the width of a terminal, plain and of any width elsewhere; and bars."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
     from rich.text import Text
 
 from mnist_mlp.language import _, figure
@@ -74,6 +74,21 @@ def showing(look: "Callable[[], RenderableType]") -> Iterator[None]:
         yield
     finally:
         stop(live)
+
+
+@contextmanager
+def progress(*columns: "ProgressColumn") -> "Iterator[Progress]":
+    """Give a bar of such columns, rich's own by default, which is shown for as long as something lasts."""
+    from rich.progress import Progress
+
+    out = console(stderr=True)
+    bar = Progress(*columns, console=out, transient=True, disable=not out.is_interactive)
+    try:
+        with suppress(OSError):
+            bar.start()
+        yield bar
+    finally:
+        stop(bar)
 
 
 def stop(moving: "Live | Progress") -> None:
