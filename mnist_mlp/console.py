@@ -1,8 +1,10 @@
 """What is printed: in color and within the width of a terminal, plain and of any width elsewhere; and bars."""
 
 import logging
+import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -96,6 +98,15 @@ def stop(moving: "Live | Progress") -> None:
     moving.console.quiet = moving.console.is_jupyter
     with suppress(OSError):
         moving.stop()
+
+
+def command_line(command: Iterable[str]) -> str:
+    """Write a command as it is typed, in double quotes if need be, which the shells of Windows take as well."""
+    changed = set('"$`!') | ({"\\"} if os.sep == "/" else set())  # what a shell changes in double quotes
+    return " ".join(
+        word if word == (quoted := shlex.quote(word)) else quoted if changed & set(word) else f'"{word}"'
+        for word in command
+    )
 
 
 def shortened(text: str, width: int) -> str:

@@ -41,8 +41,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 def installing(extra: str) -> str:
     """Return the command that installs an extra of this package, in a checkout with -e, as its README does."""
     if not (CHECKOUT / "pyproject.toml").exists():
-        return f"pip install 'mnist-mlp[{extra}]'"
-    return f"pip install -e '{'.' if Path.cwd() == CHECKOUT else CHECKOUT}[{extra}]'"
+        return f'pip install "mnist-mlp[{extra}]"'
+    return f'pip install -e "{"." if Path.cwd() == CHECKOUT else CHECKOUT}[{extra}]"'
 
 
 def not_installed(what: str, extra: str) -> str:

@@ -221,9 +221,9 @@ def test_a_file_is_replaced_only_if_asked_for(
 
 def test_an_extra_is_installed_as_the_package_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(errors.CHECKOUT)
-    assert errors.installing("export") == "pip install -e '.[export]'"
+    assert errors.installing("export") == 'pip install -e ".[export]"'
     monkeypatch.setattr(errors, "CHECKOUT", tmp_path)  # without a pyproject.toml, as where a wheel is installed
-    assert errors.installing("export") == "pip install 'mnist-mlp[export]'"
+    assert errors.installing("export") == 'pip install "mnist-mlp[export]"'
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
@@ -249,7 +249,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     without(monkeypatch, *missing)
     assert command_line(run, "--format", format) == 2
-    assert capsys.readouterr() == ("", f"{line}: pip install -e '{ROOT}[export]'\n")
+    assert capsys.readouterr() == ("", f'{line}: pip install -e "{ROOT}[export]"\n')
     assert os.listdir() == []
 
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mnist_mlp import console
 from mnist_mlp.callbacks import terminal
@@ -69,6 +72,18 @@ class Screen:
     def lines(self) -> list[str]:
         """The lines as they were written, those of bars too, free of escape codes."""
         return [line.rstrip() for line in re.split("[\r\n]+", ESCAPE.sub("", self.raw))]
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_a_shell_takes_a_command_apart_as_it_was_typed(words: list[str]) -> None:
+    assert shlex.split(console.command_line(words)) == words
+
+
+def test_a_command_is_quoted_as_all_shells_take_it() -> None:
+    command = ["mnist-mlp", "report", "--runs-dir", "my runs", "--", "seed=range(0,3)", "author='Ana'"]
+    assert (
+        console.command_line(command) == 'mnist-mlp report --runs-dir "my runs" -- "seed=range(0,3)" "author=\'Ana\'"'
+    )
 
 
 def test_no_line_of_a_sweep_is_wider_than_the_terminal(tmp_path: Path) -> None:

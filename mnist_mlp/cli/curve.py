@@ -9,11 +9,11 @@ runs are not trained again: the same command continues after an interruption.
 """
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
 from mnist_mlp.cli.arguments import Parser, check_writable, one_of, path, whole_number
+from mnist_mlp.console import command_line
 from mnist_mlp.curves.curve import CURVES, jobs, table
 from mnist_mlp.curves.page import write
 from mnist_mlp.curves.text import at
@@ -56,7 +56,7 @@ def main() -> None:
     if not (table(curve, composed)["status"] == "completed").any():
         raise Problem(_("{curve}: no run has completed, so there is nothing to draw").format(curve=arguments.curve))
     try:
-        command = shlex.join(["mnist-mlp", "curve", *typed])
+        command = command_line(["mnist-mlp", "curve", *typed])
         shown = write(arguments.curve, curve, composed, out, command)
     except OSError as error:
         said = _("{folder}: cannot write the curve there: {reason}")

@@ -9,11 +9,11 @@ The overrides with which the runs were trained follow after `--`, as in `-- epoc
 import argparse
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 
 from mnist_mlp.cli.arguments import Parser, one_of, path, positive, some_of, whole_number
+from mnist_mlp.console import command_line
 from mnist_mlp.errors import Problem, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Study, gather
@@ -82,7 +82,7 @@ def make(study: Study, arguments: argparse.Namespace, verb: str) -> None:
         raise Problem(said.format(folder=arguments.runs_dir, questions=questions))
     folder = arguments.out or Path(arguments.runs_dir) / "report"
     try:
-        write(study, folder, shlex.join(["mnist-mlp", verb, *sys.argv[1:]]))
+        write(study, folder, command_line(["mnist-mlp", verb, *sys.argv[1:]]))
     except OSError as error:
         said = _("{folder}: cannot write the report there: {reason}")
         raise Problem(said.format(folder=folder, reason=reason_of(error))) from error

@@ -79,11 +79,11 @@ def parse(text: str) -> tuple[Any, str | None]:
     if cause:
         return None, f"{line}: {str(cause).splitlines()[0]}"
     if key and text.count("[") != text.count("]"):
-        said = _("{line}: the brackets do not match; quote a list as a whole, as in '{key}=[a,b]'")
+        said = _('{line}: the brackets do not match; quote a list as a whole, as in "{key}=[a,b]"')
     elif key == "author":
         said = _("{line}: a name with spaces, accents or signs is quoted twice: \"author='{quoted}'\"")
     elif key and "=" in text:
-        said = _("{line}: not a valid value; quote special characters, as in '{key}=\"a=b\"'")
+        said = _("{line}: not a valid value; quote special characters, as in \"{key}='a=b'\"")
     else:
         said = _("{line}: not an override; write KEY=VALUE, as in batch=1")
     return None, said.format(line=line, key=key, quoted=line.partition("=")[2].replace("'", r"\'"))

@@ -1,9 +1,9 @@
 """What a question's sweep says, for the terminal at its end. Free of torch."""
 
-import shlex
 from collections.abc import Sequence
 
 from mnist_mlp.config.schema import Config
+from mnist_mlp.console import command_line
 from mnist_mlp.lab import PROTOCOLS
 from mnist_mlp.language import _, ngettext
 from mnist_mlp.report.answers import Answers
@@ -40,5 +40,5 @@ def conclusion(question: str, configs: Sequence[Config], overrides: Sequence[str
         command = ["mnist-mlp", "report", "--questions", name, "--protocol", first.data.protocol]
         command += ["--runs-dir", first.runs_dir] if first.runs_dir != "runs" else []
         shared = [text for text in overrides if text.partition("=")[0].lstrip("+~") not in (*OWN, *ONLY_HERE)]
-        lines.append(texts["repeat"].format(shlex.join([*command, *(["--", *shared] if shared else [])])))
+        lines.append(texts["repeat"].format(command_line([*command, *(["--", *shared] if shared else [])])))
     return lines

@@ -1,7 +1,6 @@
 """The page of a search: its trials, their figures, and the winner's accuracy with fresh seeds."""
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mnist_mlp import files
 from mnist_mlp.config.valid import formatted
+from mnist_mlp.console import command_line
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.report.figures import png
 from mnist_mlp.report.text import number, percent
@@ -49,9 +49,9 @@ def page(search: Search, experiment: Path, confirmed: Confirmation, command: Seq
     templates.globals |= {"_": _, "ngettext": ngettext}
     text = templates.get_template("search.md.jinja").render(
         space=search.space,
-        command=shlex.join(command),
+        command=command_line(command),
         best=search.best,
-        train=shlex.join(["python", "train.py", "--config-dir", str(search.folder), f"experiment={experiment.stem}"]),
+        train=command_line(["python", "train.py", "--config-dir", str(search.folder), f"experiment={experiment.stem}"]),
         trials=len(trials),
         states=", ".join(_counted(state, states.count(state)) for state in STATES),
         duration=_duration(search.hours),
