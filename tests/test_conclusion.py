@@ -56,3 +56,15 @@ def test_the_variants_that_explain_end_with_the_reasons(command: Command, capsys
 def test_a_sweep_that_is_no_question_has_no_answer(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("-m", *SHORT, "width=2,3", "logger=none") == 0
     assert ending(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    "question, same",
+    [("q01", "width=2"), ("q01", "model=deep3"), ("q05", "experiment=q05"), ("q05", "activation=tanh")],
+)
+def test_runs_without_a_variant_or_a_baseline_are_no_answer(
+    command: Command, capsys: pytest.CaptureFixture[str], question: str, same: str
+) -> None:
+    assert command(*SHORT, f"question={question}", same, "seed=0,1", "logger=none") == 0
+    said = "no answer, as these runs have no variant beside a baseline"
+    assert ending(capsys.readouterr().out)[-1] == f"question={question}: {said}"

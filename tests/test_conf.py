@@ -98,6 +98,12 @@ def test_every_question_compares_with_the_baseline_over_three_seeds(question: st
     assert sum(what_counts(config) == baseline for config in configs) == 3
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "question").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_question_names_itself_in_what_it_composes(path: Path) -> None:
+    with composing():
+        assert to_config(compose([f"question={path.stem}"])).chosen["launched"] == path.stem
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_question_says_what_is_varied_what_is_fixed_and_what_the_notebook_did(question: str) -> None:
     header = (ROOT / "conf" / "question" / f"{question}.yaml").read_text(encoding="utf-8")

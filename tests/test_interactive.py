@@ -296,6 +296,14 @@ def test_a_composed_configuration_comes_alone(tmp_path: Path) -> None:
             lab.train(composed, *more, show=False, **keys)
 
 
+@pytest.mark.parametrize("more", [[], ["epochs=1"], ["experiment=q05"]])
+def test_a_composed_question_is_refused_as_it_is_several_runs(tmp_path: Path, more: list[str]) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), **VERSION):
+        composed = hydra_compose("config", [*SHORT, "question=q05", *more])
+    with pytest.raises(lab.Problem, match=r"question=q05: several runs.*; use mnist_mlp.question\('q05'\)"):
+        lab.train(composed, show=False)
+
+
 def test_what_hydra_composed_elsewhere_can_be_trained(tmp_path: Path) -> None:
     with initialize_config_dir(str(ROOT / "conf"), **VERSION):
         composed = hydra_compose("config", [*SHORT, "activation=tanh", "logger=none"])

@@ -16,6 +16,7 @@ import yaml
 from hydra import version
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -109,7 +110,8 @@ def named(composed: Config | DictConfig) -> Config:
     """Name a configuration that Hydra composed elsewhere after what differs from the baseline.
 
     Raises:
-        Problem: it is not a complete configuration of this project's, or values are out of range.
+        Problem: it is not a complete configuration of this project's, or that of a question and not of one of its jobs,
+            or values are out of range.
     """
     config = composed if isinstance(composed, Config) else to_config(composed)
     missing = [name for name in dict(keys()) if OmegaConf.is_missing(OmegaConf.structured(config), name)]
@@ -119,6 +121,10 @@ def named(composed: Config | DictConfig) -> Config:
     if found := problems(config):
         raise Problem("\n".join(found))
     chosen = {"model": "none", "experiment": "none", "question": "none"} | config.chosen
+    launched = chosen.pop("launched", None)
+    if launched and not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
+        said = _("question={question}: several runs, of which this would be none; use mnist_mlp.question('{question}')")
+        raise Problem(said.format(question=launched))
     name = config.name or label(None, differences(config, reference(None)))
     return replace(config, name=name, chosen=chosen, runs_dir=os.path.expanduser(config.runs_dir))
 

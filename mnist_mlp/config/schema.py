@@ -105,7 +105,8 @@ class Config:
     chosen: dict[str, str] = field(default_factory=dict, metadata={"help": "options of groups, by name", "valid": None})
     """The options that were chosen from the groups `model`, `experiment` and `question`, for records and tables.
 
-    The question is that of the experiment, where its file names one, or the one that was launched.
+    The question is that of the experiment, where its file names one, or the one that was launched, which a question's
+    file names as `launched`.
     """
 
 

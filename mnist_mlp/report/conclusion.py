@@ -25,7 +25,8 @@ def conclusion(question: str, configs: Sequence[Config], overrides: Sequence[str
     first = configs[0]
     study = of_sweep(question, configs, first.margin / 100)
     if study is None:
-        return []
+        said = _("question={question}: no answer, as these runs have no variant beside a baseline")
+        return ["", said.format(question=question)]
     words, name = Words(), study.questions[0]
     texts, answers = words.texts, Answers(study, words)
     replicates = ngettext("{number} replicate", "{number} replicates", study.replicates).format(number=study.replicates)

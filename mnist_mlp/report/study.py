@@ -347,7 +347,7 @@ def gather(
 
 
 def of_sweep(question: str, configs: Sequence[Config], margin: float = MARGIN) -> Study | None:
-    """Make a study of the jobs of a question that were just launched; None if the baseline is not among them.
+    """Make a study of the jobs of a question that were just launched; None if they do not compare with a baseline.
 
     Args:
         question: q01 to q10, or with _why the variants that explain its answer.
@@ -362,7 +362,7 @@ def of_sweep(question: str, configs: Sequence[Config], margin: float = MARGIN) -
     first = {own: next(iter(of_seeds.values())) for own, of_seeds in by_identity.items()}
     changed = {own: differences(config, usual) for own, config in first.items()}
     baseline = min(changed, key=lambda own: len(changed[own]))
-    if not all(changed[baseline].items() <= changes.items() for changes in changed.values()):
+    if len(changed) == 1 or not all(changed[baseline].items() <= changes.items() for changes in changed.values()):
         return None
     variants = []
     for own, of_seeds in by_identity.items():
