@@ -23,13 +23,20 @@ def make_folder(folder: Path) -> None:
 
 
 def unwritable(folder: Path) -> Path | None:
-    """Return the existing path, the folder or the nearest above it, that keeps it from being made or written to."""
+    """Return the existing path, the folder or the nearest above it, that keeps it from being made or written to.
+
+    It is tried, as the permissions of /proc and of network drives do not tell.
+    """
     folder = folder.expanduser().absolute()
     try:
         there = next(path for path in (folder, *folder.parents) if path.exists())
     except (OSError, ValueError):  # a name that is too long, or has a null character
         return folder
-    return None if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else there
+    try:
+        with TemporaryDirectory(prefix=".writing-", dir=there):
+            return None
+    except OSError:
+        return there
 
 
 def lock(path: Path) -> "FileLock":

@@ -166,6 +166,26 @@ def test_a_runs_dir_that_cannot_be_written_to_is_one_line_and_status_2(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [
+        pytest.param(
+            "/proc/runs",
+            "runs_dir=/proc/runs: /proc is not a writable folder",
+            marks=pytest.mark.skipif(not Path("/proc").exists(), reason="a folder in which even root can make none"),
+        ),
+        (300 * "a", f"{300 * 'a'}: File name too long"),
+    ],
+)
+def test_a_runs_dir_that_nobody_can_make_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, folder: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", f"runs_dir={folder}"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr() == ("", f"{line}\n")
+
+
 @pytest.mark.parametrize(("sweep", "name"), [([], "hydra.run.dir"), (["-m"], "hydra.sweep.dir")])
 def test_a_folder_of_hydras_that_cannot_be_written_to_is_one_line_and_status_2(
     command: Command, sweep: list[str], name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -59,7 +59,7 @@ def test_a_sweep_that_is_no_question_has_no_answer(command: Command, capsys: pyt
 
 
 @pytest.mark.parametrize(
-    "question, same",
+    ("question", "same"),
     [("q01", "width=2"), ("q01", "model=deep3"), ("q05", "experiment=q05"), ("q05", "activation=tanh")],
 )
 def test_runs_without_a_variant_or_a_baseline_are_no_answer(

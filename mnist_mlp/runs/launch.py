@@ -14,7 +14,7 @@ from mnist_mlp.config.checks import problems
 from mnist_mlp.config.compose import check_names, compose, config_of_run, in_one_line, in_parallel, jobs, to_config
 from mnist_mlp.config.overrides import parse, problem_of_override, problem_of_spaces, problems_one_by_one, with_options
 from mnist_mlp.config.schema import Config
-from mnist_mlp.errors import Problem, not_installed
+from mnist_mlp.errors import Problem, not_installed, reason_of
 from mnist_mlp.language import _
 from mnist_mlp.runs.folder import Run
 
@@ -81,6 +81,8 @@ def check(overrides: Sequence[str], network: dict[str, Any] | None = None) -> La
                 wrong.append(said.format(option=f"hydra/launcher={chosen}"))
     except Problem as problem:
         wrong += [str(problem), *problems_one_by_one(sound)]
+    except OSError as error:  # a name that is too long, or a folder that may not be read
+        wrong.append(f"{error.filename}: {reason_of(error)}")
     return Launch(wrong, configs, sweeps, parallel)
 
 
