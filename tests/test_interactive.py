@@ -288,6 +288,16 @@ def test_the_job_of_another_hydra_application_can_train() -> None:
     assert HydraConfig.instance().cfg is None
 
 
+@pytest.mark.parametrize("show", [True, False])
+def test_what_a_run_shows_does_not_go_through_an_applications_own_log(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, show: bool
+) -> None:
+    caplog.set_level("INFO")  # as Hydra's applications have it
+    lab.train(epochs=1, show=show)
+    assert caplog.messages == []
+    assert capsys.readouterr().out.count("validation loss") == show
+
+
 def test_a_composed_configuration_comes_alone(tmp_path: Path) -> None:
     with initialize_config_dir(str(ROOT / "conf"), **VERSION):
         composed = hydra_compose("config", SHORT)

@@ -210,7 +210,7 @@ def test_the_help_is_in_the_language_of_the_command_line(
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("model=deep55", "model=deep55: model es uno de combined, deep3, .*; ¿quizá deep5\\?"),
+        ("model=deep55", "model=deep55: los valores de model son combined, deep3, .*; ¿quizá deep5\\?"),
         ("batch_size=3", "batch_size=3: no existe la clave batch_size; se escribe batch=3"),
         ("lr=0,1", "lr=0,1: los decimales llevan punto; se escribe lr=0.1"),
         ("batch=60000", f"batch=60000: batch es un número entero de 1 a 54{SPACE}000"),

@@ -126,8 +126,9 @@ def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
     Gives a function that starts to write to the run's `train.log` as well.
     """
     package = logging.getLogger("mnist_mlp")
-    level = package.level
+    level, propagates = package.level, package.propagate
     package.setLevel(logging.INFO if run else logging.CRITICAL)
+    package.propagate = False  # or an application that logs by itself, as Hydra's do, would show it, or show it twice
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     handlers: list[logging.Handler] = [Shown(sys.stdout) if show else logging.NullHandler()]
     package.handlers += handlers
@@ -147,6 +148,7 @@ def logging_to(run: Run | None, show: bool) -> Iterator[Callable[[], None]]:
         yield open_file
     finally:
         package.setLevel(level)
+        package.propagate = propagates
         for name in Reports.LOGGERS:
             logging.getLogger(name).removeHandler(reports)
             logging.getLogger(name).propagate = True
