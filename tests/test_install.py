@@ -35,6 +35,8 @@ def test_the_wheel_holds_the_configuration_the_data_and_the_licences(wheel: Path
         assert f"mnist_mlp/mnist_files/{name}.gz" in names
     assert {"mnist_mlp/lab.json", "mnist_mlp/py.typed"} <= set(names)
     assert "mnist_mlp/locale/es/LC_MESSAGES/mnist_mlp.mo" in names
+    for name in ("lab", "laboratorio"):
+        assert any(path.endswith(f".data/data/share/mnist_mlp/{name}.ipynb") for path in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/mnist_mlp/mnist_files/README.md") for name in names)
 
