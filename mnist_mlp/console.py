@@ -33,7 +33,6 @@ def console(stderr: bool = False) -> "Console":
         stderr=stderr,
         force_terminal=terminal,
         force_jupyter=widgets,
-        force_interactive=True if widgets else None,
         markup=False,
         highlight=False,
     )
@@ -44,6 +43,11 @@ def in_notebook() -> bool:
     ipython: Any = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     return hasattr(shell, "kernel") and find_spec("ipywidgets") is not None
+
+
+def moves(out: "Console") -> bool:
+    """Whether what moves can be shown: on a terminal or in a notebook, which rich does not take for interactive."""
+    return out.is_interactive or out.is_jupyter
 
 
 def rendered(text: "Text | str") -> str:
@@ -71,7 +75,7 @@ def showing(look: "Callable[[], RenderableType]") -> Iterator[None]:
     live = Live(get_renderable=look, console=out, refresh_per_second=2, transient=True, redirect_stdout=False)
     try:
         with suppress(OSError):  # here and below: the terminal was closed, and the work goes on
-            if out.is_interactive:
+            if moves(out):
                 live.start(refresh=True)
         yield
     finally:
@@ -84,7 +88,7 @@ def progress(*columns: "ProgressColumn") -> "Iterator[Progress]":
     from rich.progress import Progress
 
     out = console(stderr=True)
-    bar = Progress(*columns, console=out, transient=True, disable=not out.is_interactive)
+    bar = Progress(*columns, console=out, transient=True, disable=not moves(out))
     try:
         with suppress(OSError):
             bar.start()

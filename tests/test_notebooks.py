@@ -132,14 +132,19 @@ def test_a_notebook_shows_a_bar_of_its_own_while_images_are_read(tmp_path: Path)
         Image.new("L", (28, 28), number).save(path)
     code = f"""
         from pathlib import Path
+        import rich.jupyter
         from mnist_mlp import datasets, mnist
+        display, shown = rich.jupyter.display, []
+        rich.jupyter.display = lambda segments, text: (shown.append(text), display(segments, text))
         mnist.default_directory = lambda: Path({str(tmp_path / "cache")!r})
         datasets.source("folder", {str(tmp_path / "images")!r}, None).prepare()
+        max(text.count("reading") for text in shown)
     """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(textwrap.dedent(code))])
     NotebookClient(notebook).execute(env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)})
-    outputs = notebook.cells[0].outputs
-    assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in outputs)
+    *bars, how_many = notebook.cells[0].outputs
+    assert all("application/vnd.jupyter.widget-view+json" in output.data for output in bars)
+    assert how_many.data["text/plain"] == "1"
 
 
 def test_texts_change_without_executing_what_is_as_it_was(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mnist_mlp.callbacks.history import History
 from mnist_mlp.config.schema import Config
-from mnist_mlp.console import console, rendered, stop
+from mnist_mlp.console import console, moves, rendered, stop
 from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import PROTOCOLS, NotebookRun
 from mnist_mlp.language import _, figure, ngettext
@@ -60,7 +60,7 @@ class Terminal(Callback):
             console=out,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),  # what callbacks print stands above the bar, unless it goes to a file
-            disable=not (self.show and out.is_interactive) or trainer.progress_bar_callback is not None,
+            disable=not (self.show and moves(out)) or trainer.progress_bar_callback is not None,
         )
         self.bar.add_task("", total=trainer.num_training_batches if pl_module.automatic_optimization else batches.steps)
         with suppress(OSError):
