@@ -28,7 +28,7 @@ def text(program: str) -> str:
     """Return the help of a program, `train.py` or `mnist-mlp`."""
     notes = _(
         "* marks a default. Set keys within a group as in model.init=torch, and several options of regularization, "
-        "logger or callbacks as in 'logger=[tensorboard,csv]'. --cfg job prints the configuration instead of running "
+        'logger or callbacks as in "logger=[tensorboard,csv]". --cfg job prints the configuration instead of running '
         "it. --hydra-help lists Hydra's own flags. --version prints the version."
     )
     verbs = _("The other commands are mnist-mlp {verbs} and {last}; each has a --help.")

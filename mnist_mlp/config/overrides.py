@@ -201,7 +201,7 @@ def problem_of_form(override: Override, declared: Any) -> str | None:
     line, valid = override.input_line or "", declared.metadata["valid"]
     name, text = (*line.split("=", 1), "")[:2]
     if isinstance(valid, Numbers) and valid.several and re.fullmatch(r"\d+(,\d+)*", text):
-        return _("{line}: {key} is a list; write '{key}=[{text}]'").format(line=line, key=name, text=text)
+        return _('{line}: {key} is a list; write "{key}=[{text}]"').format(line=line, key=name, text=text)
     if isinstance(valid, Numbers) and not valid.integer and re.fullmatch(r"-?0,\d+|-?\d+,0\d*", text):
         right = f"{name}={text.replace(',', '.')}"
         return _("{line}: use a decimal point; write {override}").format(line=line, override=right)
