@@ -31,6 +31,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.inference import load as trained
 from mnist_mlp.inference import preprocess as digit
 from mnist_mlp.inference import reader
+from mnist_mlp.inference.ink import find
 
 IMAGES = 150
 BICUBIC, NEAREST = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
@@ -319,6 +320,30 @@ def test_a_digit_in_pieces_is_one(model: MNISTClassifier, records: UInt8) -> Non
     page[:, 140:144] = 255
     page[150:154] = 255
     assert guesses(model, [normal(as_gray(page))]) == [7]
+
+
+def test_a_picture_that_was_cut_to_its_digit_is_known_by_its_sides(records: UInt8) -> None:
+    for record in records[:10]:
+        shades = 1 - PICTURES["cropped"](record / 255)[1:-1, 1:-1].repeat(6, 0).repeat(6, 1).astype(np.float32)
+        assert find(shades).cut
+        assert not find(np.pad(shades, 20, constant_values=1)).cut
+
+
+def test_all_of_a_digit_to_which_a_picture_was_cut_belongs_to_it(records: UInt8) -> None:
+    shades = np.ones((120, 120), np.float32)
+    shades[:15, 15:] = shades[:, 60:75] = 0  # a 7
+    shades[70:82, 24:36] = 0  # an island
+    assert find(shades).box == (0, 15, 120, 120)
+
+
+@pytest.mark.parametrize("width", [30, 60, 90])
+def test_a_stroke_that_was_stretched_to_a_square_is_seen_as_a_1(width: int) -> None:
+    shades = np.ones((120, 120), np.float32)
+    for row in range(120):
+        shades[row, (120 - width) * (119 - row) // 119 :][:width] = 0
+    assert find(shades).cut
+    seen = digit.normalize(shades).views[0]
+    assert extent(seen)[1] < extent(seen)[0] * 0.6
 
 
 def bar(height: int, width: int, margin: int = 60) -> Any:

@@ -73,7 +73,7 @@ def predict(arguments: argparse.Namespace) -> int:
                 "file": each.name,
                 "guess": each.best()[0],
                 "probabilities": each.probabilities,
-                "ink": (ink := each.image.ink) and {"dark": ink.dark, "box": ink.box},
+                "ink": (ink := each.image.ink) and {"dark": ink.dark, "box": ink.box, "cut": ink.cut},
                 "views": len(each.image.views),
             }
             for each in predictions

@@ -56,6 +56,9 @@ EDGE = 0.02
 FRAME = 0.9
 """The minimum fraction of each side of its bounding box that a frame covers."""
 
+CUT = 0.85
+"""The minimum fraction of the height and the width of a picture that a digit has if the picture was cut to it."""
+
 AS_TALL = 0.5
 """Pieces with this fraction of the tallest one's height may be a digit of their own."""
 
@@ -88,11 +91,13 @@ class Ink:
         shades: of its bounding box, from 0, which is paper, to 1.
         dark: whether it is darker than the paper.
         box: the first row and column of the bounding box, and those after the last, in the picture's pixels.
+        cut: whether the picture was cut to the digit.
     """
 
     shades: Gray
     dark: bool
     box: tuple[int, int, int, int]
+    cut: bool
 
 
 def find(gray: Gray) -> Ink:
@@ -126,7 +131,8 @@ def _find(gray: Gray, small: bool) -> Ink:
         if inside := _inside_of_frame(_unlike_border(image)):
             top, left, image = top + inside[0].start, left + inside[1].start, image[inside]
     dark = _is_dark(image)
-    shades = _digit_alone(_contrast(image, dark))
+    cut = not small and _is_cut(image, dark)
+    shades = _digit_alone(_contrast(image, dark, cut), cut)
     rows, columns = (np.flatnonzero(shades.any(axis)) for axis in (1, 0))
     longest = max(np.ptp(rows), np.ptp(columns)) + 1
     if not small and longest < max(gray.shape) / factor / 2:  # it deserves the picture's own pixels
@@ -138,11 +144,11 @@ def _find(gray: Gray, small: bool) -> Ink:
         above, below, before, after = ends
         closer = _find(gray[above:below, before:after], small=True)
         moved = (closer.box[0] + above, closer.box[1] + before, closer.box[2] + above, closer.box[3] + before)
-        return Ink(closer.shades, closer.dark, moved)
+        return Ink(closer.shades, closer.dark, moved, closer.cut)
     ends = [top + rows[0], left + columns[0], top + rows[-1] + 1, left + columns[-1] + 1]
     first, before, last, after = (round(float(each * factor)) for each in ends)
     cropped = shades[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Ink(cropped, dark, (first, before, last, after))
+    return Ink(cropped, dark, (first, before, last, after), cut)
 
 
 def resized(gray: Gray, height: int, width: int) -> Part:
@@ -225,18 +231,30 @@ def _length(part: slice) -> int:
     return int(part.stop - part.start)
 
 
-def _contrast(image: Gray, dark: bool) -> Gray:
+def _is_cut(image: Gray, dark: bool) -> bool:
+    """Decide whether a picture was cut to its digit: ink reaches all sides, and fills none, as a shadow does."""
+    image = image if dark else 1 - image
+    ink = image < otsu(image)
+    sides = [float(side.mean()) for side in _sides(ink)]
+    if not ink.any() or max(sides) >= FRAME or sum(sides) > 2:
+        return False
+    ((rows, columns),) = ndimage.find_objects(ink.astype(int))
+    return min(_length(rows) / len(image), _length(columns) / image.shape[1]) >= CUT
+
+
+def _contrast(image: Gray, dark: bool, cut: bool) -> Gray:
     """Return how much each pixel stands out from the paper around it.
 
-    Dark ink absorbs a fraction of the light, which is the same in a shadow; light ink is brighter by a difference.
+    Dark ink absorbs a fraction of the light, which is the same in a shadow; light ink is brighter by a difference. The
+    strokes of a digit to which a picture was cut may be wider than those of others, and all of its paper has one shade.
     """
     image = image if dark else 1 - image
-    paper = _closed(image)
+    paper = np.full_like(image, np.median(image[image >= otsu(image)])) if cut else _closed(image)
     ink = 1 - image / np.maximum(paper, 1e-3) if dark else paper - image
     return np.clip(ink, 0, 1, dtype=np.float32)
 
 
-def _digit_alone(ink: Gray) -> Gray:
+def _digit_alone(ink: Gray, cut: bool) -> Gray:
     """Remove noise and specks; the darkest ink becomes 1."""
     threshold = max(otsu(ink), float(ink.max()) / 4)
     strong, number = ndimage.label(ink > threshold, structure=TOUCHING)
@@ -244,7 +262,7 @@ def _digit_alone(ink: Gray) -> Gray:
         raise Problem(_("there is no digit in the image: nothing stands out from the background"))
     boxes = dict(enumerate(ndimage.find_objects(strong), start=1))
     inner = _inner(strong)
-    if inner and _longest(inner.values()) >= INNER * _longest(boxes.values()):
+    if not cut and inner and _longest(inner.values()) >= INNER * _longest(boxes.values()):
         boxes = inner
     longest = _longest(boxes.values())
     boxes = {label: box for label, box in boxes.items() if _longest([box]) >= SHORT * longest}

@@ -7,12 +7,12 @@ http://yann.lecun.com/exdb/mnist describes it: light ink on a black background, 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from PIL import Image
 from scipy import ndimage
 
 from mnist_mlp.images import SIDE, fitted
-from mnist_mlp.inference.ink import FAINT, Ink, Part, find, resized
+from mnist_mlp.inference.ink import FAINT, THRESHOLD, Ink, Part, find, resized
 from mnist_mlp.inference.reader import Gray
 
 FIT = 20
@@ -30,11 +30,14 @@ NARROW = 3 / 4
 VIEWED = 100
 """The longer side of a digit from which views are made, in pixels."""
 
-FILLS = 0.95
-"""A digit that covers this fraction of the picture's rows and columns fills it."""
-
 SQUARE = 0.9
-"""A digit that fills a picture, whose shorter side is at least this fraction of the longer one, has been stretched."""
+"""A picture that was cut to its digit was stretched if its shorter side is at least this fraction of its longer."""
+
+SINGLE = 1.2
+"""What has fewer strokes in a row and in a column, on average, is a single stroke."""
+
+STROKE = 0.12
+"""The width of a 1's stroke, as a fraction of its height."""
 
 Digit = Float32[np.ndarray, "28 28"]
 
@@ -82,10 +85,9 @@ def normalize(gray: Gray) -> Converted:
         if _has_mnist_format(image):
             return _as_it_is(image)
     ink = find(gray)
-    top, left, bottom, right = ink.box
-    fills = min((bottom - top) / gray.shape[0], (right - left) / gray.shape[1]) >= FILLS
-    stretched = fills and min(ink.shades.shape) >= SQUARE * max(ink.shades.shape)
-    return Converted(_centered(_fitted(ink.shades)), _views(ink.shades, NARROW if stretched else 1.0), ink)
+    stretched = ink.cut and min(gray.shape) >= SQUARE * max(gray.shape)
+    width = _unstretched(ink.shades) if stretched else 1.0
+    return Converted(_centered(_fitted(ink.shades)), _views(ink.shades, width), ink)
 
 
 def _as_it_is(digit: Digit) -> Converted:
@@ -111,6 +113,23 @@ def _views(shades: Gray, width: float) -> Views:
         box = ndimage.find_objects((turned > faint).astype(int))[0]
         seen.append(_centered(_fitted(turned[box])))
     return np.stack(seen)
+
+
+def _unstretched(shades: Gray) -> float:
+    """Return the width of a digit that was stretched to a square, as a fraction of the width that it has now.
+
+    Digits are higher than wide; a single stroke, which has become a block, is a 1.
+    """
+    inked = shades > THRESHOLD
+    (across, length), (down, _length) = map(_strokes, (inked, inked.T))
+    return min(NARROW, STROKE * len(shades) / length) if max(across, down) < SINGLE else NARROW
+
+
+def _strokes(inked: Bool[np.ndarray, "rows columns"]) -> tuple[float, float]:
+    """Return the mean number of strokes in the rows that have any, and the median of their lengths in pixels."""
+    steps = np.diff(np.pad(inked, ((0, 0), (1, 1))).astype(int), axis=1)
+    starts, ends = np.argwhere(steps == 1)[:, 1], np.argwhere(steps == -1)[:, 1]
+    return len(starts) / np.count_nonzero(inked.any(axis=1)), float(np.median(ends - starts))
 
 
 def _has_mnist_format(image: Gray) -> bool:
