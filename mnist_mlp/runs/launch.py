@@ -82,7 +82,7 @@ def check(overrides: Sequence[str], network: dict[str, Any] | None = None) -> La
     except Problem as problem:
         wrong += [str(problem), *problems_one_by_one(sound)]
     except OSError as error:  # a name that is too long, or a folder that may not be read
-        wrong.append(f"{error.filename}: {reason_of(error)}")
+        wrong.append(f"{error.filename}: {reason_of(error)}" if error.filename else reason_of(error))
     return Launch(wrong, configs, sweeps, parallel)
 
 
