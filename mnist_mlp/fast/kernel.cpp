@@ -341,11 +341,14 @@ struct Layer {
     Floats weights, first, second;
     Floats average;              // only if the weights are averaged
     Floats gradient;             // only if a batch has several blocks, gradients are clipped, or there is normalization
+    Floats gathered;             // for each tile of inputs: its values in the rows where not all of them are 0
     Floats transposed;           // only if it is worth it: the weights without the bias, in panels of the layer below
     int64_t stride;              // between the rows of the following three, which have a row for each sample
     Floats output, slope, delta; // output ends with the next layer's bias input; delta is the derivative of the loss
     Floats kept, noise;          // only with dropout or noise: the factors of the outputs, what is added before
     Floats normalized, inverse;  // only with normalization: its values, 1 / the deviations of the units or the samples
+    std::vector<int32_t> lit_rows;    // for each tile of inputs: the rows in `gathered`
+    std::vector<int64_t> lit_rows_of; // how many there are for each tile
 
     Layer(const Task &task, int64_t l, int64_t rows, bool keeps_gradient)
         : inputs(task.sizes[l]), outputs(task.sizes[l + 1]),
@@ -360,9 +363,11 @@ struct Layer {
         weights = zeros(size), first = zeros(size), second = zeros(size);
         if (task.average != nullptr) average = zeros(size);
         if (keeps_gradient || normalizes) gradient = zeros(size);
+        lit_rows_of.resize(quotient_up(inputs + 1, ROWS));
+        lit_rows.resize(lit_rows_of.size() * rows), gathered = zeros(lit_rows.size() * ROWS);
         if (normalizes) normalized = zeros(rows * stride), inverse = zeros(std::max(rows, stride));
         if (rows >= WORTH_TRANSPOSING) transposed = zeros(outputs * padded(inputs));
-        output = zeros(rows * stride), slope = zeros(rows * stride), delta = zeros(rows * stride);
+        output = zeros(rows * stride + ROWS), slope = zeros(rows * stride), delta = zeros(rows * stride);
         if (activate != nullptr && task.dropout > 0) kept = zeros(rows * stride);
         if (activate != nullptr && task.noise > 0) noise = zeros(rows * stride);
     }
@@ -440,16 +445,15 @@ struct Weights {
     }
 };
 
-// gradient[m, n] = sum over rows of input[row, m] delta[row, n]. Unless this block begins the batch, it is added to the
-// gradient of the blocks before; if it ends the batch, the optimizer uses the sum.
+// gradient[m, n] = sum over rows of input[row, m] delta[row, n], of which `input` has only these rows. Unless this block
+// begins the batch, it is added to the gradient of the blocks before; if it ends the batch, the optimizer uses the sum.
 template <int M, int N>
-__attribute__((noinline)) void gradient_tile(const Rule &rule, const float *input, int64_t stride, const float *delta,
-                                             int64_t delta_stride, Places rows, const Layer &layer, int64_t place,
-                                             bool begins, bool ends) {
+__attribute__((noinline)) void gradient_tile(const Rule &rule, const float *input, const float *delta, Places rows,
+                                             const Layer &layer, int64_t place, bool begins, bool ends) {
     Weights of(layer, place);
     Vector sums[M][N] = {};
     for (int64_t i = 0; i < rows.count; ++i) {
-        const float *in = input + rows.place[i] * stride, *out = delta + rows.place[i] * delta_stride;
+        const float *in = input + i * ROWS, *out = delta + rows.place[i] * N * WIDTH;
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
@@ -471,8 +475,7 @@ __attribute__((noinline)) void gradient_tile(const Rule &rule, const float *inpu
 
 using ForwardTile = void (*)(const float *, int64_t, const float *, Places, float *, int64_t);
 using BackwardTile = void (*)(const Layer &, int64_t, int64_t, float *, const float *, int64_t);
-using GradientTile = void (*)(const Rule &, const float *, int64_t, const float *, int64_t, Places, const Layer &,
-                              int64_t, bool, bool);
+using GradientTile = void (*)(const Rule &, const float *, const float *, Places, const Layer &, int64_t, bool, bool);
 
 template <int M, size_t... N> constexpr auto forward_tiles(std::index_sequence<N...>) {
     return std::array<ForwardTile, VECTORS>{forward_tile<M, N + 1>...};
@@ -528,11 +531,11 @@ struct Training {
     const int64_t top, pixels, pixel_stride, block;
     std::vector<Layer> layers;
     Floats pixel_rows;
-    std::vector<int32_t> all;        // 0, 1, 2, ..., for sums over all places
-    std::vector<int32_t> lit_pixels; // for each tile of rows: the pixels that are not 0 in all of them, and the bias
-    std::vector<int32_t> lit_rows;   // for each tile of pixels: the rows in which not all of them are 0
-    std::vector<int64_t> lit_pixels_of, lit_rows_of; // how many there are for each tile
-    std::vector<double> losses;                      // for each tile of rows of a batch
+    std::vector<int32_t> all;           // 0, 1, 2, ..., for sums over all places
+    std::vector<int32_t> lit_pixels;    // for each tile of rows: the pixels that are not 0 in all of them, and the bias
+    std::vector<int64_t> lit_pixels_of; // how many there are for each tile
+    std::vector<Floats> columns;        // for each thread: the deltas of a panel, one row after the other
+    std::vector<double> losses;         // for each tile of rows of a batch
     std::vector<int64_t> correct;
     std::vector<std::vector<double>> squares; // for each layer and input: the sum of its weights' squared gradients
     Barrier barrier;
@@ -543,7 +546,7 @@ struct Training {
           block(task.normalization == BATCH ? task.batch : std::min(BLOCK, task.batch)), barrier(task.threads) {
         for (int64_t l = 0; l <= top; ++l)
             layers.emplace_back(task, l, block, block < task.batch || task.gradient_clip > 0);
-        pixel_rows = zeros(block * pixel_stride);
+        pixel_rows = zeros(block * pixel_stride + ROWS);
         for (int64_t row = 0; row < block; ++row) pixel_rows[row * pixel_stride + pixels] = 1;
         int64_t tiles = quotient_up(task.batch, block) * quotient_up(block, ROWS);
         losses.resize(tiles), correct.resize(tiles);
@@ -551,7 +554,7 @@ struct Training {
         all.resize(std::max(block, *std::max_element(task.sizes, task.sizes + task.layers) + 1));
         std::iota(all.begin(), all.end(), 0);
         lit_pixels_of.resize(quotient_up(block, ROWS)), lit_pixels.resize(lit_pixels_of.size() * (pixels + 1));
-        lit_rows_of.resize(quotient_up(pixels + 1, ROWS)), lit_rows.resize(lit_rows_of.size() * block);
+        for (int64_t thread = 0; thread < task.threads; ++thread) columns.push_back(zeros(block * VECTORS * WIDTH));
     }
 
     float *input_of(int64_t l) { return l == 0 ? pixel_rows.get() : layers[l - 1].output.get(); }
@@ -656,19 +659,24 @@ struct Training {
         }
     }
 
-    void list_lit_rows(int64_t thread, int64_t rows) {
-        int64_t tiles = lit_rows_of.size();
-        Share mine = share(thread, tiles);
+    // For a thread's share of the tiles of inputs, gather what is far apart, one row after the other: the values in those
+    // rows in which not all are 0. The last tile may reach into the next row, whose values are not used.
+    void gather_lit_rows(int64_t thread, int64_t l, int64_t rows) {
+        Layer &layer = layers[l];
+        Share mine = share(thread, layer.lit_rows_of.size());
         for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
-            int32_t *lit = lit_rows.data() + tile * block;
+            int32_t *lit = layer.lit_rows.data() + tile * block;
+            float *gathered = layer.gathered.get() + tile * block * ROWS;
+            const float *input = input_of(l) + tile * ROWS;
             int64_t number = 0;
-            for (int64_t row = 0; row < rows; ++row) {
-                const float *input = pixel_rows.get() + row * pixel_stride + tile * ROWS;
-                float any = 0;                                                // the padding after the bias is 0
-                for (int64_t m = 0; m < ROWS; ++m) any += std::abs(input[m]); // with noise, a pixel may be negative
-                lit[number] = row, number += any != 0;
+            for (int64_t row = 0; row < rows; ++row, input += input_stride_of(l)) {
+                uint64_t pairs[ROWS / 2], any = 0; // of floats
+                std::memcpy(pairs, input, sizeof pairs);
+                for (uint64_t pair : pairs) any |= pair;
+                std::memcpy(gathered + number * ROWS, pairs, sizeof pairs);
+                lit[number] = row, number += (any & 0x7fffffff'7fffffff) != 0; // without the signs
             }
-            lit_rows_of[tile] = number;
+            layer.lit_rows_of[tile] = number;
         }
     }
 
@@ -863,13 +871,16 @@ struct Training {
                         Weights(layer, from).update_by_gradient(rule, 1, WIDTH);
                 });
             share_panels(thread, layer, quotient_up(inputs, ROWS), [&](const Panel &panel, Share tiles) {
+                float *column = columns[thread].get();
+                const float *delta = layer.delta.get() + panel.column;
+                for (int64_t row = 0; row < rows; ++row)
+                    std::copy_n(delta + row * layer.stride, panel.width, column + row * panel.width);
                 for (int64_t input = tiles.begin * ROWS; input < std::min(tiles.end * ROWS, inputs); input += ROWS) {
-                    int64_t place = layer.place(panel, input), count = std::min<int64_t>(ROWS, inputs - input);
-                    Places places{all.data(), rows};
-                    if (l == 0) places = {lit_rows.data() + input / ROWS * block, lit_rows_of[input / ROWS]};
+                    int64_t tile = input / ROWS, count = std::min<int64_t>(ROWS, inputs - input);
                     std::get<2>(TILES)[count - 1][panel.width / WIDTH - 1](
-                        rule, input_of(l) + input, input_stride_of(l), layer.delta.get() + panel.column, layer.stride,
-                        places, layer, place, begins, ends);
+                        rule, layer.gathered.get() + tile * block * ROWS, column,
+                        {layer.lit_rows.data() + tile * block, layer.lit_rows_of[tile]}, layer,
+                        layer.place(panel, input), begins, ends);
                 }
             });
         }
@@ -914,13 +925,13 @@ struct Training {
         for (int64_t l = 1; l <= top && from == 0; ++l)
             if (layers[l].transposed) transpose(thread, l);
         barrier.wait();
-        list_lit_rows(thread, rows);
         for (int64_t l = 0; l < top; ++l) {
             share_panels(thread, layers[l], tiles,
                          [&](const Panel &panel, Share mine) { forward(l, panel, mine, rows); });
             barrier.wait();
             if (layers[l].normalizes) normalize(thread, l, rows);
         }
+        for (int64_t l = 0; l <= top; ++l) gather_lit_rows(thread, l, rows);
         Share mine = share(thread, tiles);
         for (int64_t tile = mine.begin; tile < mine.end; ++tile) {
             int64_t row = tile * ROWS, count = std::min<int64_t>(ROWS, rows - row);
