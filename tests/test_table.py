@@ -42,6 +42,8 @@ def test_a_row_has_the_mean_over_the_seeds_there_are(command: Command, script: S
     assert untested[5:7] == ["", ""]
     every = pd.read_csv(csv)
     assert list(every.seed) == [0, 1, 0]
+    recorded = [read(path) for path in tmp_path.glob("runs/*/seed*/result.json")]
+    assert set(every.instructions) == {result.hardware["instructions"] for result in recorded if result}
     assert f"{100 * every.test_accuracy[:2].mean():.2f}" == tested[5].split()[0]
 
 

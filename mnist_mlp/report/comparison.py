@@ -91,7 +91,10 @@ def latex(rows: Sequence[list[str]]) -> str:
 
 
 def runs(found: Mapping[str, list[Result]]) -> pd.DataFrame:
-    """Tabulate every run: losses in nats, accuracies as fractions, the time of the epochs in seconds."""
+    """Tabulate every run: losses in nats, accuracies as fractions, the time of the epochs in seconds.
+
+    A run's last digits depend on the instruction set; it is empty on a GPU and in the records of older versions.
+    """
     return pd.DataFrame(
         {
             "command": f"python train.py {line}",
@@ -103,6 +106,7 @@ def runs(found: Mapping[str, list[Result]]) -> pd.DataFrame:
             "test_loss": result.test and result.test["loss"],
             "seconds": result.fit_seconds,
             "threads": result.hardware.get("threads"),
+            "instructions": result.hardware.get("instructions"),
             "folder": result.id,
             "git": result.git,
         }
