@@ -38,7 +38,8 @@ PAIRS = 4
 ABOUT = f"""# Benchmark
 
 `python scripts/dev/benchmark.py` measures these figures and writes this page. Below each table stand the processor, its
-instruction set, the threads, the versions, the commit and the protocol. Everything in a table takes turns within a
+instruction set, the threads, the versions, the commit and the protocol. A table whose processor was not at hand when
+the compiled kernel changed is marked: it was measured with an earlier one. Everything in a table takes turns within a
 round. [Performance](performance.md) says how the speed is reached.
 
 The optimizer steps are those of the baseline network. Each row takes the same steps: in every round, {PASSES} passes
@@ -139,9 +140,10 @@ def rows_explained() -> str:
 
 
 def described(part: dict[str, Any]) -> str:
-    """Return a line on how a part was measured, on what, and with what."""
+    """Return a line on how a part was measured, on what, and with what, and whether the kernel has changed since."""
     versions = ", ".join(f"{package} {version}" for package, version in part["versions"].items())
-    return f"{part['hardware']}; {versions}; commit {part['commit']}; {part['protocol']}."
+    earlier = "" if part["kernel"] == kernel() else "; **with an earlier kernel**"
+    return f"{part['hardware']}; {versions}; commit {part['commit']}; {part['protocol']}{earlier}."
 
 
 def timed(command: list[str], until: str | None = None) -> dict[str, float]:
