@@ -7,12 +7,13 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from mnist_mlp.config.identity import is_observer
 from mnist_mlp.language import N_, _
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SCHEMA = 1
 
@@ -98,10 +99,12 @@ class Result:
     temperature: float | None = None
 
     @property
-    def right(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+    def right(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]] | None":
         """Which test images were classified correctly, in their order; None if the record does not have it."""
         if self.correct is None:
             return None
+        import numpy as np  # which --help does without
+
         packed = np.frombuffer(b64decode(self.correct["bits"]), np.uint8)
         return np.unpackbits(packed, count=self.correct["images"]).astype(bool)
 
@@ -126,8 +129,10 @@ def read(record: Path) -> Result | None:
         return None
 
 
-def packed(right: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, Any]:
+def packed(right: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> dict[str, Any]:
     """Pack which test images were classified correctly, eight a byte, in Base64."""
+    import numpy as np
+
     return {"images": len(right), "bits": b64encode(np.packbits(right).tobytes()).decode()}
 
 

@@ -11,7 +11,6 @@ from typing import Literal
 from mnist_mlp.config.schema import Config
 from mnist_mlp.config.valid import TRAINING
 from mnist_mlp.console import console, left, rendered, say, shortened, showing
-from mnist_mlp.images import DIGITS, PIXELS
 from mnist_mlp.lab import notebook_run_of
 from mnist_mlp.language import N_, _, figure, ngettext
 from mnist_mlp.runs.folder import Run
@@ -58,6 +57,8 @@ OVERHEAD = 10
 
 def work(config: Config) -> float:
     """Estimate how much a run computes: multiplications, of its images and in the place of its steps' overhead."""
+    from mnist_mlp.images import DIGITS, PIXELS  # with NumPy, which --help does without
+
     steps = config.data.steps_per_epoch or math.ceil(TRAINING / config.data.batch)
     sizes = [PIXELS, *config.model.hidden_sizes, DIGITS]
     return config.epochs * steps * (config.data.batch + OVERHEAD) * sum(a * b for a, b in pairwise(sizes))
