@@ -1,6 +1,7 @@
 """The benchmark measures, skips what is not installed, and its table is the README's."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -158,3 +159,13 @@ def test_the_readme_shows_every_contender_beside_this_kernel(module: Any, publis
     assert of_this_kernel, "python scripts/dev/benchmark.py --parts steps measures it"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert any(table in readme for table in of_this_kernel), "copy the table of docs/benchmark.md to the README"
+
+
+def test_the_spanish_readme_has_the_figures_of_the_english() -> None:
+    english, spanish = (
+        re.findall(rf"^\| {here} \|.*(?:\n\|.*)+", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        for page, here in (("README.md", "this project"), ("README.es.md", "este proyecto"))
+    )
+    for table, theirs in zip(english, spanish, strict=True):
+        for row, own in zip(table.splitlines(), theirs.splitlines(), strict=True):
+            assert re.sub(r"\D", "", row) == re.sub(r"\D", "", own)
