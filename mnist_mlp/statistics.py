@@ -74,6 +74,12 @@ def failed(accuracies: Sequence[float]) -> int:
     return sum(accuracy < FAILED for accuracy in accuracies)
 
 
+def summarize_accuracies(accuracies: Sequence[float]) -> Summary:
+    """As `summarize`, but without an interval if a run failed: accuracies are then far from normal."""
+    summary = summarize(accuracies)
+    return replace(summary, low=math.nan, high=math.nan) if failed(accuracies) else summary
+
+
 @dataclass(frozen=True)
 class Normal:
     """A difference of means, by its t-distribution.
@@ -264,10 +270,10 @@ def compare(
         paired: replicate by replicate, which brings something where a replicate has one split of the images for both;
             replicates that one of them lacks are then ignored. Otherwise as two independent samples (Welch 1947).
         normal: False if differences are known to be far from normal, as of runs of which some fail by chance, although
-            `far_from_normal` does not see it.
+            `far_from_normal` does not see it. The signs of pairs then decide, of independent samples, too.
         right: which test images each replicate of the variant and of the baseline has classified correctly.
     """
-    if not paired:
+    if normal and not paired:
         return Comparison(_welch(list(variant.values()), list(baseline.values())))
     shared = sorted(variant.keys() & baseline.keys())
     differences = [variant[seed] - baseline[seed] for seed in shared]

@@ -23,6 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.container import ErrorbarContainer
 
 import mnist_mlp as lab
 from mnist_mlp.config.compose import before_1_4
@@ -149,6 +150,18 @@ def test_a_comparison_is_the_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.isnan(rows.loc["baseline", "difference"])
 
 
+def test_accuracies_have_no_t_interval_where_a_run_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = lab.sweep(activation=["relu", "tanh"], epochs=1, show=False)
+    values = {"baseline": {0: 0.97, 1: 0.98, 2: 0.975}, "activation=tanh": {0: 0.1, 1: 0.98, 2: 0.11}}
+    monkeypatch.setattr(sweep, "values", lambda of: values)
+    baseline, tanh = sweep.compare("baseline").itertuples()
+    assert baseline.low < baseline.mean < baseline.high
+    assert tanh.mean == pytest.approx(1.19 / 3)
+    assert np.isnan([tanh.low, tanh.high]).all()
+    (axes,) = sweep.plot().axes
+    assert [bars.has_yerr for bars in axes.containers if isinstance(bars, ErrorbarContainer)] == [True, False]
+
+
 def test_seeds_that_share_a_split_are_not_paired(monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = lab.sweep("data.split_seed=0", activation=["relu", "tanh"], epochs=1, show=False)
     values = {"baseline": {0: 0.9, 1: 0.95, 2: 0.97}, "activation=tanh": {0: 0.91, 1: 0.961, 2: 0.98}}
@@ -182,11 +195,15 @@ def test_a_reference_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize("override", ["data=mnist,notebook", "data.split_seed=null,5"])
-def test_accuracies_on_other_validation_images_are_compared_as_independent_samples(override: str) -> None:
+def test_accuracies_on_other_validation_images_are_compared_as_independent_samples(
+    override: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweep = lab.sweep(override, epochs=1, seed=range(3), show=False)
-    reference, other = sweep.values("val_accuracy").values()
+    accuracies = ({0: 0.97, 1: 0.975, 2: 0.972}, {0: 0.981, 1: 0.979, 2: 0.985})
+    values = dict(zip(sweep.values("val_accuracy"), accuracies, strict=True))
+    monkeypatch.setattr(sweep, "values", lambda of: values)
     (_, row) = sweep.compare(of="val_accuracy").itertuples()
-    expected = compare(other, reference, paired=False)
+    expected = compare(accuracies[1], accuracies[0], paired=False)
     assert (row.n, row.difference, row.p) == (3, expected.difference, expected.p)
 
 

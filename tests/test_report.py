@@ -149,6 +149,18 @@ def test_the_leak_is_what_the_protocols_differ_by(find: Callable[..., Study], wr
     assert "Of the 8 validation and test accuracies that the notebook printed at the end, " in markdown
 
 
+def test_the_leak_where_runs_failed_is_told_by_medians(find: Callable[..., Study], written: Callable[..., str]) -> None:
+    study = find(["q06"], BOTH)
+    record_all(study, shift=0.01)
+    for protocol, escaped in zip(BOTH, (0.11, 0.3), strict=True):
+        for seed, test in zip(SEEDS, (0.1, 0.101, escaped, 0.102, 0.103), strict=True):
+            record(study.of("q06", protocol)[1], seed, test)
+    markdown = written(find(["q06"], BOTH))
+    medians = "median 9.70 (9.50 to 10.50), 5 of 5 failed | median 9.70 (9.50 to 29.50), 5 of 5 failed"
+    leaks = markdown.split("## What the notebook's validation hid")[1].split("## 6.")[0]
+    assert f"| batch 10000 (q06) | {medians} | 0.00 | 90.37 | " in leaks
+
+
 def test_without_the_notebooks_protocol_the_leak_is_told_by_itself(
     find: Callable[..., Study], written: Callable[..., str]
 ) -> None:

@@ -119,6 +119,12 @@ def test_runs_that_fail_by_chance_are_told_by_their_median() -> None:
     assert compare(by_seed([0.1, 0.97, 0.12]), by_seed([0.9, 0.91, 0.93]), normal=False).needed(0.05, 0.002) is None
 
 
+def test_the_signs_decide_between_independent_samples_that_are_not_normal() -> None:
+    variant, baseline = by_seed([0.1, 0.97, 0.12, 0.11, 0.1, 0.11, 0.1]), by_seed(np.linspace(0.974, 0.978, 7))
+    assert isinstance(compare(variant, baseline, paired=False).by, Normal)
+    assert compare(variant, baseline, paired=False, normal=False) == compare(variant, baseline, normal=False)
+
+
 def test_only_seeds_that_both_have_are_compared() -> None:
     comparison = compare({0: 0.9, 1: 0.8, 5: 0.1}, {0: 0.7, 1: 0.7, 9: 0.99})
     assert comparison.n == 2

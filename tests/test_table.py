@@ -13,7 +13,7 @@ from scipy import stats
 
 from mnist_mlp.errors import Problem
 from mnist_mlp.report.comparison import latex, table
-from mnist_mlp.report.text import MINUS
+from mnist_mlp.report.text import MINUS, accuracies
 from mnist_mlp.runs.record import Result, read
 
 Command = Callable[..., int]
@@ -27,14 +27,15 @@ def cells(line: str) -> list[str]:
 
 
 def test_a_row_has_the_mean_over_the_seeds_there_are(command: Command, script: Script, tmp_path: Path) -> None:
+    trained = ["lr=0.01", *(each.replace("steps_per_epoch=2", "steps_per_epoch=200") for each in SMALL)]
     for seed in (0, 1):
-        assert command(*SMALL, f"seed={seed}") == 0
-    assert command(*SMALL, "test=none") == 0
-    rows, csv = [" ".join(SMALL), f"{' '.join(SMALL)} test=none"], tmp_path / "runs.csv"
+        assert command(*trained, f"seed={seed}") == 0
+    assert command(*trained, "test=none") == 0
+    rows, csv = [" ".join(trained), f"{' '.join(trained)} test=none"], tmp_path / "runs.csv"
     done = script("table.py", *rows, "--runs-dir", tmp_path / "runs", "--csv", csv)
     assert done.returncode == 0, done.stderr
     _, _, tested, untested = map(cells, done.stdout.splitlines())
-    assert tested[0] == f"`python train.py {' '.join(SMALL)}`"
+    assert tested[0] == f"`python train.py {' '.join(trained)}`"
     assert tested[1:3] == ["2", "6,442"]
     assert all("±" in tested[place] for place in (3, 5))
     assert float(tested[4]) <= float(tested[3].split()[0])
@@ -45,6 +46,19 @@ def test_a_row_has_the_mean_over_the_seeds_there_are(command: Command, script: S
     recorded = [read(path) for path in tmp_path.glob("runs/*/seed*/result.json")]
     assert set(every.instructions) == {result.hardware["instructions"] for result in recorded if result}
     assert f"{100 * every.test_accuracy[:2].mean():.2f}" == tested[5].split()[0]
+
+
+@pytest.mark.parametrize(
+    ("fractions", "said"),
+    [
+        ((0.97, 0.98), "97.50 ± 6.35"),
+        ((0.1135, 0.9855, 0.9839), "median 98.39 (11.35 to 98.55)"),
+        ((0.1135,), "11.35"),
+        ((), ""),
+    ],
+)
+def test_the_median_and_the_range_describe_accuracies_if_a_run_failed(fractions: tuple[float, ...], said: str) -> None:
+    assert accuracies(fractions) == said
 
 
 @pytest.fixture
@@ -83,6 +97,11 @@ def test_a_difference_is_paired_if_each_seed_has_a_split_that_both_configuration
     low, high = (100 * end for end in test(VARIANT, REFERENCE).confidence_interval())
     assert difference == f"+{(low + high) / 2:.2f} ± {(high - low) / 2:.2f}"
     assert verdict.startswith("better" if paired else "undecided")
+
+
+def test_a_row_of_runs_that_failed_has_their_median(runs: Callable[..., list[Result]]) -> None:
+    _, row = table({"lr=0.2": runs(0.1135, 0.9839, 0.9855)})
+    assert row[5:7] == ["median 98.39 (11.35 to 98.55)", "11.35"]
 
 
 def test_accuracies_on_other_images_are_not_compared(runs: Callable[..., list[Result]]) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from mnist_mlp.collection.examination import Run
 from mnist_mlp.report.study import PROTOCOLS, QUESTIONS, Variant, gather
-from mnist_mlp.statistics import Summary, summarize
 
 NOWHERE = ".nobody-s-runs"
 
@@ -30,10 +29,10 @@ class Row:
         return len(self.runs) >= self.wanted
 
     @property
-    def test(self) -> Summary:
+    def tests(self) -> list[float]:
         """The recorded test accuracies over the seeds, as fractions; a run that diverged has none."""
         tests = [run.result.test for run in self.runs if run.result]
-        return summarize([test["accuracy"] for test in tests if test])
+        return [test["accuracy"] for test in tests if test]
 
 
 def wanted_variants(

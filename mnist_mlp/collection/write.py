@@ -12,10 +12,11 @@ import jinja2
 
 from mnist_mlp import files
 from mnist_mlp.collection.classroom import Collection, named
-from mnist_mlp.collection.coverage import Row
 from mnist_mlp.collection.verdicts import VERDICTS, grouped, with_equal_weights
 from mnist_mlp.console import shortened
-from mnist_mlp.language import N_, _, figure, language
+from mnist_mlp.language import N_, _, language
+from mnist_mlp.report.text import accuracies
+from mnist_mlp.statistics import summarize_accuracies
 
 EXPLANATIONS = {
     "copied": N_(
@@ -65,19 +66,10 @@ def write(collection: Collection, folder: Path) -> None:
         found={verdict: [each for each in collection.findings if each.verdict == verdict] for verdict in VERDICTS},
         equal=with_equal_weights(collection.runs),
         named=named,
-        percent=percent,
+        accuracies=accuracies,
         grouped=grouped,
     )
     files.write(folder / "collection.html", page.rstrip() + "\n")
-
-
-def percent(row: Row) -> str:
-    """Write the mean test accuracy of a row with half of its interval."""
-    summary = row.test
-    if not summary.n:
-        return ""
-    mean = figure(100 * summary.mean, ".2f")
-    return mean if math.isnan(summary.low) else f"{mean} ± {figure(100 * (summary.high - summary.mean), '.2f')}"
 
 
 def variants(collection: Collection) -> list[dict[str, Any]]:
@@ -91,12 +83,13 @@ def variants(collection: Collection) -> list[dict[str, Any]]:
             "protocol": row.variant.protocol,
             "seeds": len(row.runs),
             "wanted": row.wanted,
-            "test_accuracy": row.test.mean if row.test.n else None,
-            "low": None if math.isnan(row.test.low) else row.test.low,
-            "high": None if math.isnan(row.test.high) else row.test.high,
+            "test_accuracy": summary.mean if summary.n else None,
+            "low": None if math.isnan(summary.low) else summary.low,
+            "high": None if math.isnan(summary.high) else summary.high,
         }
         for rows in collection.rows.values()
         for row in rows
+        for summary in [summarize_accuracies(row.tests)]
     ]
 
 

@@ -1,8 +1,10 @@
 """Figures of a sweep."""
 
 import io
+import math
+from collections.abc import Mapping
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +16,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.tables import EPOCH
 from mnist_mlp.language import N_, _, localized
 from mnist_mlp.report.figures import COLORS, MARKERS, fit_accuracy
-from mnist_mlp.statistics import summarize
+from mnist_mlp.statistics import Summary, summarize, summarize_accuracies
 
 if TYPE_CHECKING:
     from mnist_mlp.interactive.sweep import Sweep
@@ -66,7 +68,8 @@ def curves(sweep: "Sweep", of: str) -> Figure:
     figure, axes = _axes(of)
     axes.set_xlabel(_("epoch"))
     for (name, group), color, marker in zip(epochs.groupby("configuration", sort=False), cycle(COLORS), cycle(MARKERS)):
-        _line(axes, group.groupby("epoch")[of], str(name), color, marker)
+        summaries = {epoch: summarize(list(values)) for epoch, values in group.groupby("epoch")[of]}
+        _line(axes, summaries, str(name), color, marker)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower left", frameon=False)
     _finish(axes, of)
@@ -74,13 +77,13 @@ def curves(sweep: "Sweep", of: str) -> Figure:
 
 
 def means(sweep: "Sweep", of: str) -> Figure:
-    """Draw each configuration's mean with its interval, and beside it each completed run."""
+    """Draw each configuration's mean with its interval, unless a run failed, and beside it each completed run."""
     values = {label: list(own.values()) for label, own in sweep.values(of).items() if own}
     _some(of, [value for own in values.values() for value in own])
     figure, axes = _axes(of)
     for place, own in enumerate(values.values()):
-        summary = summarize(own)
-        half = [[summary.high - summary.mean]] * 2 if summary.n > 1 else None
+        summary = _summary(of, own)
+        half = None if math.isnan(summary.high) else [[summary.high - summary.mean]] * 2
         axes.plot([place + 0.08] * len(own), own, "o", color=COLORS[1], alpha=0.3, markersize=4, zorder=1)
         axes.errorbar([place], [summary.mean], yerr=half, fmt="o", color=COLORS[0], capsize=4, zorder=2)
     slanted = len(values) > 4 or max(map(len, values)) > 16
@@ -105,7 +108,7 @@ def line(sweep: "Sweep", of: str, x: str) -> Figure:
     figure, axes = _axes(of)
     axes.set_xlabel(_(NAMES.get(x, x.replace("_", " "))))
     axes.plot(done[x], done[of], "o", color=COLORS[1], alpha=0.3, markersize=4, zorder=1)
-    _line(axes, done.groupby(x)[of], "", COLORS[0], "o")
+    _line(axes, {place: _summary(of, list(values)) for place, values in done.groupby(x)[of]}, "", COLORS[0], "o")
     if done[x].min() > 0 and done[x].max() >= 10 * done[x].min():
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -115,8 +118,11 @@ def line(sweep: "Sweep", of: str, x: str) -> Figure:
     return figure
 
 
-def _line(axes: Axes, groups: "pd.api.typing.SeriesGroupBy", label: str, color: str, marker: str) -> None:
-    summaries = {place: summarize(list(group)) for place, group in groups}
+def _summary(of: str, values: list[float]) -> Summary:
+    return summarize_accuracies(values) if of.endswith("accuracy") else summarize(values)
+
+
+def _line(axes: Axes, summaries: Mapping[Any, Summary], label: str, color: str, marker: str) -> None:
     places, means = list(summaries), [each.mean for each in summaries.values()]
     axes.plot(places, means, color=color, marker=marker, markersize=4, label=label, zorder=2)
     low, high = ([getattr(each, end) for each in summaries.values()] for end in ("low", "high"))

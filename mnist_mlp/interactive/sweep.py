@@ -13,7 +13,7 @@ from mnist_mlp.errors import Problem, needing
 from mnist_mlp.interactive import tables
 from mnist_mlp.interactive.run import TrainedRun
 from mnist_mlp.language import _, ngettext
-from mnist_mlp.statistics import MARGIN, compare, failed, judge, summarize
+from mnist_mlp.statistics import MARGIN, compare, failed, judge, summarize, summarize_accuracies
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,11 +92,12 @@ class Sweep:
             margin: two accuracies, as fractions, are the same within it; other columns are never judged the same.
 
         Returns:
-            A row for each configuration: the number of its completed runs, the mean with its 95% t-interval, the
-            difference from the reference with the interval that belongs to the verdict, and its p-value adjusted for
-            all rows (Holm 1979). The verdict is "better", "worse", "the same", "undecided", or of fewer than three
-            seeds "too few"; `detectable` is the difference that would have been found with a probability of 80%,
-            `needed` the number of seeds that would probably decide what is undecided.
+            A row for each configuration: the number of its completed runs, the mean with its 95% t-interval, which
+            accuracies lack if a run failed (below 50%), the difference from the reference with the interval that
+            belongs to the verdict, and its p-value adjusted for all rows (Holm 1979). The verdict is "better", "worse",
+            "the same", "undecided", or of fewer than three seeds "too few"; `detectable` is the difference that would
+            have been found with a probability of 80%, `needed` the number of seeds that would probably decide what is
+            undecided.
 
         Raises:
             Problem: the sweep has no such configuration or the table no such column, or it is of other images in one
@@ -126,7 +127,7 @@ class Sweep:
         judged = dict(zip(others, judge(comparisons, margin if of_accuracy else 0), strict=True))
         rows = []
         for label, own in values.items():
-            summary = summarize(list(own.values()))
+            summary = (summarize_accuracies if of_accuracy else summarize)(list(own.values()))
             row: tuple[str | float | None, ...] = (label, summary.n, summary.mean, summary.low, summary.high)
             if label in judged:
                 found = judged[label]

@@ -11,8 +11,8 @@ from mnist_mlp.lab import PROTOCOLS, claims, notebook_run_of, notebook_runs
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.report import times
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
-from mnist_mlp.report.text import Words, number, percent, points
-from mnist_mlp.statistics import FEWEST, compare, failed, far_from_normal, summarize
+from mnist_mlp.report.text import Words, accuracies, number, points
+from mnist_mlp.statistics import FEWEST, failed, far_from_normal, summarize, summarize_accuracies
 
 Outcome = Literal["refuted", "open", "holds"]
 OUTCOMES: tuple[Outcome, ...] = ("refuted", "open", "holds")
@@ -149,7 +149,7 @@ class Answers:
     def _reached(self, variant: Variant, question: str, texts: dict[str, str]) -> str:
         highest = max(epoch.val_accuracy or 0.0 for result in variant.completed.values() for epoch in result.epochs)
         figures = (
-            percent(variant.summary(on_validation)),
+            accuracies(list(variant.values(on_validation).values())),
             figure(100 * self.targets[question], "g"),
             number(100 * highest),
         )
@@ -229,18 +229,17 @@ class Answers:
         return [self.texts["one_run"].format(apart, number(100 * self.baseline.summary(on_test).deviation))]
 
     def _leak(self, variant: Variant) -> str:
-        notebook, disjoint = notebook_run_of(variant.config), variant.summary(on_validation)
+        notebook, disjoint = notebook_run_of(variant.config), list(variant.values(on_validation).values())
         assert notebook is not None
         printed = notebook.epochs[-1]["val_accuracy"]
-        figures = number(100 * printed), percent(disjoint)
+        figures = number(100 * printed), accuracies(disjoint)
         if self.protocol == "notebook":
             return ""
         if "notebook" not in self.study.protocols:
-            return self.texts["leaked_alone"].format(*figures) if disjoint.high < printed else ""
-        leaking = self.study.twin(variant, "notebook")
-        leak = compare(leaking.values(on_validation), variant.values(on_validation), paired=False)
-        shown = leak.by.interval()[0] > 0
-        return self.texts["leaked"].format(*figures, percent(leaking.summary(on_validation))) if shown else ""
+            return self.texts["leaked_alone"].format(*figures) if summarize_accuracies(disjoint).high < printed else ""
+        leaking = list(self.study.twin(variant, "notebook").values(on_validation).values())
+        shown = self.study.leak(variant).by.interval()[0] > 0
+        return self.texts["leaked"].format(*figures, accuracies(leaking)) if shown else ""
 
     def printed(self) -> str:
         """Count the accuracies that the notebook printed at the end within the range of runs under its protocol."""

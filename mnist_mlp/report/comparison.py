@@ -9,7 +9,7 @@ from mnist_mlp.config.compose import composing
 from mnist_mlp.errors import Problem
 from mnist_mlp.language import N_, _, figure
 from mnist_mlp.report.study import on_test, on_validation
-from mnist_mlp.report.text import MINUS, Words, number, percent, points
+from mnist_mlp.report.text import MINUS, Words, accuracies, number, points
 from mnist_mlp.runs.folder import Run
 from mnist_mlp.runs.launch import check
 from mnist_mlp.runs.record import Result, completed
@@ -45,8 +45,9 @@ def find(lines: Sequence[str], runs_dir: str) -> dict[str, list[Result]]:
 def table(found: Mapping[str, list[Result]], reference: str | None = None, margin: float = MARGIN) -> list[list[str]]:
     """Tabulate configurations: the titles, then a row for each.
 
-    Validation accuracy is of the last epoch; ± is half the 95% t-interval of a mean; lowest is of the worst seed;
-    minutes are a mean per run, whatever else the machine did. Test accuracy is empty for runs that were not tested.
+    Validation accuracy is of the last epoch; ± is half the 95% t-interval of a mean, which the median and the range
+    replace if a run failed; lowest is of the worst seed; minutes are a mean per run, whatever else the machine did.
+    Test accuracy is empty for runs that were not tested.
 
     Args:
         found: the completed runs of each.
@@ -157,11 +158,11 @@ def _cells(results: list[Result]) -> list[str]:
     return [
         str(len(results)),
         figure(results[0].parameters, ","),
-        *(text for accuracies in (validations, tests) for text in _mean_and_lowest(accuracies)),
+        *(text for values in (validations, tests) for text in _mean_and_lowest(values)),
         number(summarize([result.fit_seconds / 60 for result in results]).mean, 1),
         ", ".join(threads),
     ]
 
 
-def _mean_and_lowest(accuracies: list[float]) -> list[str]:
-    return [percent(summarize(accuracies)), number(100 * min(accuracies))] if accuracies else ["", ""]
+def _mean_and_lowest(values: list[float]) -> list[str]:
+    return [accuracies(values), number(100 * min(values)) if values else ""]

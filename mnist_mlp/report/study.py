@@ -223,6 +223,12 @@ class Study:
         there = [self.baselines[protocol], *self.variants]
         return next(each for each in there if (each.protocol, each.changes) == (protocol, variant.changes))
 
+    def leak(self, variant: Variant) -> Comparison:
+        """Compare a variant's validation accuracy under the notebook's protocol with that under the disjoint one."""
+        leaking, disjoint = (self.twin(variant, protocol) for protocol in ("notebook", "disjoint"))
+        normal = not (leaking.failed or disjoint.failed)
+        return compare(leaking.values(on_validation), disjoint.values(on_validation), paired=False, normal=normal)
+
     @cached_property
     def distinct(self) -> list[Variant]:
         """The variants, each configuration once, by the name that comes first."""

@@ -8,7 +8,6 @@ from mnist_mlp.language import figure
 from mnist_mlp.report import times
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
 from mnist_mlp.report.text import Words, number, points, probability
-from mnist_mlp.statistics import compare
 
 WORDS = ("question", "variant", "data", "verdict", "verdict_validation")
 """The columns that are not numbers."""
@@ -145,7 +144,7 @@ class Tables:
                 "variant": cells["variant"],
                 "validation_disjoint": cells["validation"],
                 "validation_notebook": self.cells(leaking)["validation"],
-                "leak": points(compare(leaking.values(on_validation), disjoint.values(on_validation), paired=False)),
+                "leak": points(self.study.leak(disjoint)),
                 "notebook_validation": cells["notebook_validation"],
                 "test_disjoint": cells["test"],
                 "test_notebook": self.cells(leaking)["test"],

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -13,7 +13,7 @@ from mnist_mlp.language import N_, SPACE, _, figure, language, localized, ngette
 from mnist_mlp.report.study import Study, Variant
 from mnist_mlp.report.texts import TEXTS
 from mnist_mlp.runs.record import Result
-from mnist_mlp.statistics import LEVEL, Comparison, Judgement, Normal, Summary
+from mnist_mlp.statistics import LEVEL, Comparison, Judgement, Normal, Summary, failed, summarize
 
 ACTIVATIONS = (N_("relu"), N_("sigmoid"))
 """Those that are not written as the configuration names them in every language."""
@@ -30,6 +30,22 @@ def percent(summary: Summary) -> str:
     """Write the mean of fractions and half of its interval in percent."""
     half = "" if math.isnan(summary.high) else f" ± {figure(100 * (summary.high - summary.mean), '.2f')}"
     return number(100 * summary.mean) + half
+
+
+def accuracies(values: Sequence[float]) -> str:
+    """Write the mean of accuracies with half of its interval, or if a run failed, their median and range, in percent.
+
+    Nothing if there are none.
+    """
+    if not values:
+        return ""
+    return median_and_range(values) if failed(values) else percent(summarize(values))
+
+
+def median_and_range(values: Sequence[float], sign: str = "{0}") -> str:
+    """Write the median of fractions with the lowest and the highest, in percent, each with a sign."""
+    middle, low, high = (sign.format(number(100 * each)) for each in (median(values), min(values), max(values)))
+    return _("median {0} ({1} to {2})").format(middle, low, high) if len(values) > 1 else middle
 
 
 def points(comparison: Comparison, level: float = LEVEL) -> str:
@@ -117,8 +133,7 @@ class Words:
         values, sign = list(variant.values(of).values()), self.texts["percent"] if unit else "{0}"
         if not (values and study.is_ranked(variant)):
             return sign.format(percent(variant.summary(of)))
-        middle, low, high = (sign.format(number(100 * each)) for each in (median(values), min(values), max(values)))
-        text = self.texts["median"].format(middle, low, high) if len(values) > 1 else middle
+        text = median_and_range(values, sign)
         return self.texts["failed"].format(text, variant.failed, len(values)) if variant.failed else text
 
     def verdict(self, judgement: Judgement) -> str:

@@ -118,7 +118,6 @@ TEXTS: dict[str, Any] = {
     },
     "needs": N_("{0} ({1} would decide)"),
     "percent": N_("{0}%"),
-    "median": N_("median {0} ({1} to {2})"),
     "failed": N_("{0}, {1} of {2} failed"),
     "difference": {
         "better": N_("{0}: better than the baseline ({1} points, {2})"),

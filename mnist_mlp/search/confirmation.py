@@ -82,7 +82,7 @@ class Confirmation:
         return form.format(
             said=said.format(margin=figure(100 * MARGIN, "g")),
             test=points(test, judgement.level),
-            validation=points(compare(self.fresh, self.reference_fresh)),
+            validation=points(compare(self.fresh, self.reference_fresh, normal=normal)),
             n=test.n,
         )
 

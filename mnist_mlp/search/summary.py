@@ -19,7 +19,7 @@ from mnist_mlp.config.valid import formatted
 from mnist_mlp.console import command_line
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.report.figures import png
-from mnist_mlp.report.text import number, percent
+from mnist_mlp.report.text import accuracies, number
 from mnist_mlp.search.confirmation import Confirmation
 from mnist_mlp.search.trials import Search
 from mnist_mlp.statistics import Normal, Summary, summarize
@@ -179,8 +179,8 @@ def _span(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> tuple[float,
     return low - margin, min(100, high + margin)
 
 
-def _percent(accuracies: Mapping[int, float]) -> str:
-    return f"{percent(summarize(list(accuracies.values())))} (n = {len(accuracies)})"
+def _percent(by_seed: Mapping[int, float]) -> str:
+    return f"{accuracies(list(by_seed.values()))} (n = {len(by_seed)})"
 
 
 def _range(choice: Any) -> str:
