@@ -45,7 +45,7 @@ class Summary:
         n: the number of values.
         mean: NaN if there are none.
         deviation: the standard deviation, with n - 1; like `low` and `high`, NaN if there are fewer than two values.
-        low: the lower end of the mean's 95% t-interval.
+        low: the lower end of the mean's 95% t-interval; of `summarize_accuracies`, NaN if a run failed, like `high`.
         high: its upper end.
     """
 
@@ -78,6 +78,14 @@ def summarize_accuracies(accuracies: Sequence[float]) -> Summary:
     """As `summarize`, but without an interval if a run failed: accuracies are then far from normal."""
     summary = summarize(accuracies)
     return replace(summary, low=math.nan, high=math.nan) if failed(accuracies) else summary
+
+
+def interval_of_accuracies(accuracies: Sequence[float]) -> tuple[float, float]:
+    """Return the 95% t-interval of the mean, or the interval of the median if a run failed; NaN if there is none."""
+    if failed(accuracies):
+        return Ranked(tuple(sorted(accuracies))).interval()
+    summary = summarize(accuracies)
+    return summary.low, summary.high
 
 
 @dataclass(frozen=True)
@@ -270,11 +278,15 @@ def compare(
         paired: replicate by replicate, which brings something where a replicate has one split of the images for both;
             replicates that one of them lacks are then ignored. Otherwise as two independent samples (Welch 1947).
         normal: False if differences are known to be far from normal, as of runs of which some fail by chance, although
-            `far_from_normal` does not see it. The signs of pairs then decide, of independent samples, too.
+            `far_from_normal` does not see it. A sign test then decides, for independent samples as well, whose values
+            may be paired in any order: here in that of their seeds.
         right: which test images each replicate of the variant and of the baseline has classified correctly.
     """
-    if normal and not paired:
-        return Comparison(_welch(list(variant.values()), list(baseline.values())))
+    if not paired:
+        samples = ([each[seed] for seed in sorted(each)] for each in (variant, baseline))
+        if normal:
+            return Comparison(_welch(*samples))
+        return Comparison(Ranked(tuple(sorted(one - other for one, other in zip(*samples, strict=False)))))
     shared = sorted(variant.keys() & baseline.keys())
     differences = [variant[seed] - baseline[seed] for seed in shared]
     if not normal or far_from_normal(differences):

@@ -237,7 +237,8 @@ def spread(values: "pd.Series[float]") -> str:
     """A mean with its interval, or the median and the range where a run has failed."""
     if (values >= 0.5).all():
         return percent(values)
-    return f"median {100 * values.median():.2f} ({100 * values.min():.2f} to {100 * values.max():.2f})"
+    median, low, high = (f"{100 * each:.2f}" for each in (values.median(), values.min(), values.max()))
+    return f"median {median} ({low} to {high}), {(values < 0.5).sum()} of {len(values)} failed"
 
 
 SEARCHES = sorted((RESULTS / "searches").iterdir())

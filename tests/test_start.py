@@ -59,14 +59,14 @@ def test_a_run_does_not_import_what_it_does_not_use(tmp_path: Path) -> None:
     assert python(PREPARED + code, *overrides).splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("argument", ["--help", "--cfg=job", "batch=0"])
-def test_what_trains_nothing_is_answered_without_numpy(argument: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("argument", "status"), [("--help", None), ("--cfg=job", None), ("batch=0", 2)])
+def test_what_trains_nothing_is_answered_without_numpy(argument: str, status: int | None, tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom mnist_mlp.cli.train import main\nsys.argv[0] = 'train.py'\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print([name for name in ('numpy', 'PIL', 'torch') if name in sys.modules])"
+        "import sys\nfrom mnist_mlp.cli.train import main\nsys.argv[0] = 'train.py'\nstatus = None\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    status = ended.code\n"
+        "print(status, [name for name in ('numpy', 'PIL', 'torch') if name in sys.modules])"
     )
-    assert python(code, argument, f"runs_dir={tmp_path}").splitlines()[-1] == "[]"
+    assert python(code, argument, f"runs_dir={tmp_path}").splitlines()[-1] == f"{status} []"
 
 
 LEFT_OUT = [

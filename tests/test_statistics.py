@@ -123,6 +123,8 @@ def test_the_signs_decide_between_independent_samples_that_are_not_normal() -> N
     variant, baseline = by_seed([0.1, 0.97, 0.12, 0.11, 0.1, 0.11, 0.1]), by_seed(np.linspace(0.974, 0.978, 7))
     assert isinstance(compare(variant, baseline, paired=False).by, Normal)
     assert compare(variant, baseline, paired=False, normal=False) == compare(variant, baseline, normal=False)
+    other_seeds = {seed + 100: value for seed, value in baseline.items()}
+    assert compare(variant, other_seeds, paired=False, normal=False).n == 7
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:

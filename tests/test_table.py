@@ -52,8 +52,8 @@ def test_a_row_has_the_mean_over_the_seeds_there_are(command: Command, script: S
     ("fractions", "said"),
     [
         ((0.97, 0.98), "97.50 ± 6.35"),
-        ((0.1135, 0.9855, 0.9839), "median 98.39 (11.35 to 98.55)"),
-        ((0.1135,), "11.35"),
+        ((0.1135, 0.9855, 0.9839), "median 98.39 (11.35 to 98.55), 1 of 3 failed"),
+        ((0.1135,), "11.35, 1 of 1 failed"),
         ((), ""),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_difference_is_paired_if_each_seed_has_a_split_that_both_configuration
 
 def test_a_row_of_runs_that_failed_has_their_median(runs: Callable[..., list[Result]]) -> None:
     _, row = table({"lr=0.2": runs(0.1135, 0.9839, 0.9855)})
-    assert row[5:7] == ["median 98.39 (11.35 to 98.55)", "11.35"]
+    assert row[5:7] == ["median 98.39 (11.35 to 98.55), 1 of 3 failed", "11.35"]
 
 
 def test_accuracies_on_other_images_are_not_compared(runs: Callable[..., list[Result]]) -> None:

@@ -16,7 +16,7 @@ from mnist_mlp.errors import Problem
 from mnist_mlp.interactive.tables import EPOCH
 from mnist_mlp.language import N_, _, localized
 from mnist_mlp.report.figures import COLORS, MARKERS, fit_accuracy
-from mnist_mlp.statistics import Summary, summarize, summarize_accuracies
+from mnist_mlp.statistics import Summary, failed, summarize, summarize_accuracies
 
 if TYPE_CHECKING:
     from mnist_mlp.interactive.sweep import Sweep
@@ -56,7 +56,7 @@ def plot(sweep: "Sweep", of: str, x: str) -> Figure:
 
 
 def curves(sweep: "Sweep", of: str) -> Figure:
-    """Draw the mean of each configuration's completed runs over the epochs, with its 95% t-interval."""
+    """Draw the mean of each configuration's runs over the epochs, with its 95% t-interval unless a run failed."""
     columns = EPOCH[1:]
     if of not in columns:
         said = _("{column}: over epochs it is one of {columns}{hint}")
@@ -69,7 +69,8 @@ def curves(sweep: "Sweep", of: str) -> Figure:
     axes.set_xlabel(_("epoch"))
     for (name, group), color, marker in zip(epochs.groupby("configuration", sort=False), cycle(COLORS), cycle(MARKERS)):
         summaries = {epoch: summarize(list(values)) for epoch, values in group.groupby("epoch")[of]}
-        _line(axes, summaries, str(name), color, marker)
+        any_failed = of.endswith("accuracy") and failed(list(group.groupby("folder")[of].last())) > 0
+        _line(axes, summaries, str(name), color, marker, band=not any_failed)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower left", frameon=False)
     _finish(axes, of)
@@ -77,7 +78,7 @@ def curves(sweep: "Sweep", of: str) -> Figure:
 
 
 def means(sweep: "Sweep", of: str) -> Figure:
-    """Draw each configuration's mean with its interval, unless a run failed, and beside it each completed run."""
+    """Draw each configuration's mean, with its interval unless a run failed, and each completed run beside it."""
     values = {label: list(own.values()) for label, own in sweep.values(of).items() if own}
     _some(of, [value for own in values.values() for value in own])
     figure, axes = _axes(of)
@@ -122,11 +123,12 @@ def _summary(of: str, values: list[float]) -> Summary:
     return summarize_accuracies(values) if of.endswith("accuracy") else summarize(values)
 
 
-def _line(axes: Axes, summaries: Mapping[Any, Summary], label: str, color: str, marker: str) -> None:
+def _line(axes: Axes, summaries: Mapping[Any, Summary], label: str, color: str, marker: str, band: bool = True) -> None:
     places, means = list(summaries), [each.mean for each in summaries.values()]
     axes.plot(places, means, color=color, marker=marker, markersize=4, label=label, zorder=2)
     low, high = ([getattr(each, end) for each in summaries.values()] for end in ("low", "high"))
-    axes.fill_between(places, low, high, color=color, alpha=0.2, linewidth=0)  # nothing where there is one run
+    if band:  # and nothing at a place without an interval
+        axes.fill_between(places, low, high, color=color, alpha=0.2, linewidth=0)
 
 
 def _axes(of: str) -> tuple[Figure, Axes]:

@@ -92,12 +92,12 @@ class Sweep:
             margin: two accuracies, as fractions, are the same within it; other columns are never judged the same.
 
         Returns:
-            A row for each configuration: the number of its completed runs, the mean with its 95% t-interval, which
-            accuracies lack if a run failed (below 50%), the difference from the reference with the interval that
-            belongs to the verdict, and its p-value adjusted for all rows (Holm 1979). The verdict is "better", "worse",
-            "the same", "undecided", or of fewer than three seeds "too few"; `detectable` is the difference that would
-            have been found with a probability of 80%, `needed` the number of seeds that would probably decide what is
-            undecided.
+            A row for each configuration: the number of its completed runs, the mean with its 95% t-interval, of
+            accuracies none if a run stayed below 50%, the difference from the reference with the interval that belongs
+            to the verdict, and its p-value adjusted for all rows (Holm 1979). The verdict is "better", "worse", "the
+            same", "undecided", or of fewer than three seeds "too few"; `detectable` is the difference that would have
+            been found with a probability of 80%, `needed` the number of seeds that would probably decide what is
+            undecided. If a run stayed below 50%, the difference is the median of those seed by seed, by a sign test.
 
         Raises:
             Problem: the sweep has no such configuration or the table no such column, or it is of other images in one

@@ -11,8 +11,8 @@ from mnist_mlp.lab import PROTOCOLS, claims, notebook_run_of, notebook_runs
 from mnist_mlp.language import _, figure, ngettext
 from mnist_mlp.report import times
 from mnist_mlp.report.study import Study, Variant, on_test, on_validation
-from mnist_mlp.report.text import Words, accuracies, number, points
-from mnist_mlp.statistics import FEWEST, failed, far_from_normal, summarize, summarize_accuracies
+from mnist_mlp.report.text import Words, center, number, points
+from mnist_mlp.statistics import FEWEST, failed, far_from_normal, interval_of_accuracies, summarize
 
 Outcome = Literal["refuted", "open", "holds"]
 OUTCOMES: tuple[Outcome, ...] = ("refuted", "open", "holds")
@@ -149,7 +149,7 @@ class Answers:
     def _reached(self, variant: Variant, question: str, texts: dict[str, str]) -> str:
         highest = max(epoch.val_accuracy or 0.0 for result in variant.completed.values() for epoch in result.epochs)
         figures = (
-            accuracies(list(variant.values(on_validation).values())),
+            center(list(variant.values(on_validation).values())),
             figure(100 * self.targets[question], "g"),
             number(100 * highest),
         )
@@ -157,8 +157,9 @@ class Answers:
 
     def reached(self, variant: Variant, question: str) -> str:
         """Judge whether the interval of validation accuracy lies above, below or across a question's target."""
-        summary, target = variant.summary(on_validation), self.targets[question]
-        return "reached" if summary.low >= target else "not reached" if summary.high < target else "open"
+        low, high = interval_of_accuracies(list(variant.values(on_validation).values()))
+        target = self.targets[question]
+        return "reached" if low >= target else "not reached" if high < target else "open"
 
     def notebook(self, question: str) -> list[str]:
         """Quote the notebook's answer, judge what it says about accuracy, and explain the difference."""
@@ -214,8 +215,8 @@ class Answers:
 
     def _outcome(self, claim: Claim, variant: Variant) -> Outcome:
         if claim.kind == "below":
-            level = variant.summary({"test": on_test, "validation": on_validation}[claim.of])
-            return claim.judge(level.low, level.high)
+            values = variant.values({"test": on_test, "validation": on_validation}[claim.of])
+            return claim.judge(*interval_of_accuracies(list(values.values())))
         return claim.judge(*getattr(self.study.differences[variant.id], claim.of).by.interval())
 
     def _points(self, variant: Variant, of: Literal["test", "validation"]) -> str:
@@ -232,14 +233,14 @@ class Answers:
         notebook, disjoint = notebook_run_of(variant.config), list(variant.values(on_validation).values())
         assert notebook is not None
         printed = notebook.epochs[-1]["val_accuracy"]
-        figures = number(100 * printed), accuracies(disjoint)
+        figures = number(100 * printed), center(disjoint)
         if self.protocol == "notebook":
             return ""
         if "notebook" not in self.study.protocols:
-            return self.texts["leaked_alone"].format(*figures) if summarize_accuracies(disjoint).high < printed else ""
+            return self.texts["leaked_alone"].format(*figures) if interval_of_accuracies(disjoint)[1] < printed else ""
         leaking = list(self.study.twin(variant, "notebook").values(on_validation).values())
         shown = self.study.leak(variant).by.interval()[0] > 0
-        return self.texts["leaked"].format(*figures, accuracies(leaking)) if shown else ""
+        return self.texts["leaked"].format(*figures, center(leaking)) if shown else ""
 
     def printed(self) -> str:
         """Count the accuracies that the notebook printed at the end within the range of runs under its protocol."""

@@ -33,17 +33,24 @@ def percent(summary: Summary) -> str:
 
 
 def accuracies(values: Sequence[float]) -> str:
-    """Write the mean of accuracies with half of its interval, or if a run failed, their median and range, in percent.
+    """Write the mean of accuracies with half of its interval, in percent; nothing if there are none.
 
-    Nothing if there are none.
+    If runs failed, the median, the lowest and the highest, and the number of runs that failed.
     """
     if not values:
         return ""
-    return median_and_range(values) if failed(values) else percent(summarize(values))
+    if not failed(values):
+        return percent(summarize(values))
+    return _("{0}, {1} of {2} failed").format(median_and_range(values), failed(values), len(values))
+
+
+def center(values: Sequence[float]) -> str:
+    """Write the mean of accuracies with half of its interval, in percent, or their median if a run failed."""
+    return number(100 * median(values)) if failed(values) else percent(summarize(values))
 
 
 def median_and_range(values: Sequence[float], sign: str = "{0}") -> str:
-    """Write the median of fractions with the lowest and the highest, in percent, each with a sign."""
+    """Write the median of fractions with the lowest and the highest, in percent, each formatted by `sign`."""
     middle, low, high = (sign.format(number(100 * each)) for each in (median(values), min(values), max(values)))
     return _("median {0} ({1} to {2})").format(middle, low, high) if len(values) > 1 else middle
 
@@ -134,7 +141,7 @@ class Words:
         if not (values and study.is_ranked(variant)):
             return sign.format(percent(variant.summary(of)))
         text = median_and_range(values, sign)
-        return self.texts["failed"].format(text, variant.failed, len(values)) if variant.failed else text
+        return _("{0}, {1} of {2} failed").format(text, variant.failed, len(values)) if variant.failed else text
 
     def verdict(self, judgement: Judgement) -> str:
         """Write a verdict, with the replicates that are needed for one."""

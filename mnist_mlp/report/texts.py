@@ -32,7 +32,8 @@ TEXTS: dict[str, Any] = {
         ),
         N_(
             "Where runs fail (test accuracy below 50%) or differences are far from normal, the median with the lowest "
-            "and the highest replace mean and interval, and a sign test replaces the t-test."
+            "and the highest replace mean and interval, and a sign test replaces the t-test. A difference is then the "
+            "median of the differences, not the difference of the medians."
         ),
         N_(
             "A name in brackets is an experiment, as in python train.py experiment=q02; _as_run is what the notebook "
@@ -118,7 +119,6 @@ TEXTS: dict[str, Any] = {
     },
     "needs": N_("{0} ({1} would decide)"),
     "percent": N_("{0}%"),
-    "failed": N_("{0}, {1} of {2} failed"),
     "difference": {
         "better": N_("{0}: better than the baseline ({1} points, {2})"),
         "worse": N_("{0}: worse than the baseline ({1} points, {2})"),

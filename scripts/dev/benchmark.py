@@ -38,9 +38,9 @@ PAIRS = 4
 ABOUT = f"""# Benchmark
 
 `python scripts/dev/benchmark.py` measures these figures and writes this page. Below each table stand the processor, its
-instruction set, the threads, the versions, the commit and the protocol. A table whose processor was not at hand when
-the compiled kernel changed is marked: it was measured with an earlier one. Everything in a table takes turns within a
-round. [Performance](performance.md) says how the speed is reached.
+instruction set, the threads, the versions, the commit and the protocol. A table that was measured with an earlier
+version of the compiled kernel is marked. Everything in a table takes turns within a round.
+[Performance](performance.md) says how the speed is reached.
 
 The optimizer steps are those of the baseline network. Each row takes the same steps: in every round, {PASSES} passes
 after one that warms up. Validation, checkpoints and compilation are not part of a pass. This project, Lightning and
