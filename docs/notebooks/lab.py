@@ -140,6 +140,9 @@ for number, ax in zip(wrong, axes.flat, strict=False):
 #   the difference says the same as the verdict. `needed` is the number of seeds that would probably decide. The row
 #   of the baseline itself has no difference (`NaN`).
 #
+# Where a run stayed below 50%, a mean and its interval say little: there is no bar and no interval (`NaN`), and the
+# difference is the median of those seed by seed.
+#
 # Each seed also has its own split into training and validation images, the same for all networks. *Undecided* does
 # not mean that there is no difference: only that so few runs cannot tell it from chance. With three seeds this is the
 # verdict on all but large differences, and with two there is none (*too few*). Five or more seeds decide more, and

@@ -147,6 +147,9 @@ for number, ax in zip(wrong, axes.flat, strict=False):
 #   mismo que el veredicto. `needed` es el número de semillas que probablemente lo decidiría. La fila de la propia
 #   referencia no tiene diferencia (`NaN`).
 #
+# Donde una ejecución no llegó al 50 %, la media y su intervalo dicen poco: no hay barra ni intervalo (`NaN`), y la
+# diferencia es la mediana de las diferencias semilla a semilla.
+#
 # Cada semilla tiene además su propia partición en imágenes de entrenamiento y de validación, la misma para todas las
 # redes. *Undecided* no quiere decir que no haya diferencia: solo que tan pocas ejecuciones no permiten distinguirla
 # del azar. Con tres semillas ese es el veredicto salvo que la diferencia sea grande, y con dos no hay ninguno (*too
